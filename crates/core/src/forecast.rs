@@ -1,0 +1,271 @@
+//! What a forecast is, and the trait that every forecaster keeps. The models live in
+//! `evenkeel-forecast`; the core only reads what they say.
+//!
+//! A forecast is made of the *deviation* (see `crate::deviation`), not of the raw value. For each
+//! horizon of a fixed grid it gives the predictive distribution as quantiles at [`LEVELS`].
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Timestamp;
+
+/// The probability levels at which a predictive distribution is given. Symmetric round the median,
+/// so that every level `p < 0.5` with its mirror `1 - p` is a central interval.
+pub const LEVELS: [f64; 13] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.99, 0.995,
+];
+
+/// Index of the median in [`LEVELS`].
+pub const MEDIAN: usize = 6;
+
+/// A predictive distribution: its quantiles at [`LEVELS`], never crossing.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Quantiles([f64; LEVELS.len()]);
+
+impl Quantiles {
+    /// Sorts the values, so that quantiles never cross. Values must be finite.
+    pub fn new(mut values: [f64; LEVELS.len()]) -> Self {
+        debug_assert!(
+            values.iter().all(|v| v.is_finite()),
+            "quantiles must be finite: {values:?}"
+        );
+        values.sort_by(f64::total_cmp);
+        Self(values)
+    }
+
+    /// All mass at one value.
+    pub fn certain(value: f64) -> Self {
+        Self([value; LEVELS.len()])
+    }
+
+    /// The values, in the order of [`LEVELS`].
+    pub fn values(&self) -> &[f64; LEVELS.len()] {
+        &self.0
+    }
+
+    /// The median.
+    pub fn median(&self) -> f64 {
+        self.0[MEDIAN]
+    }
+
+    /// The quantile at any `level` in (0, 1): linear between the grid's levels, flat outside them.
+    pub fn at(&self, level: f64) -> f64 {
+        let above = LEVELS.partition_point(|&l| l < level);
+        match above {
+            0 => self.0[0],
+            i if i == LEVELS.len() => self.0[LEVELS.len() - 1],
+            i => {
+                let (l0, l1) = (LEVELS[i - 1], LEVELS[i]);
+                let share = (level - l0) / (l1 - l0);
+                self.0[i - 1] + share * (self.0[i] - self.0[i - 1])
+            }
+        }
+    }
+
+    /// `P(X <= x)`, the inverse of [`Quantiles::at`]. Beyond the outermost quantiles the mass left
+    /// over decays exponentially with the distance in units of the outer quartile spread, so a value
+    /// outside gets a probability ever nearer to 0 or 1.
+    pub fn probability_at_most(&self, x: f64) -> f64 {
+        let (first, last) = (self.0[0], self.0[LEVELS.len() - 1]);
+        if first == last {
+            return if x >= first { 1.0 } else { 0.0 };
+        }
+        if x < first {
+            let scale = (self.median() - first).max(f64::MIN_POSITIVE);
+            return LEVELS[0] * (-(first - x) / scale * 5.0).exp();
+        }
+        if x >= last {
+            let scale = (last - self.median()).max(f64::MIN_POSITIVE);
+            return 1.0 - (1.0 - LEVELS[LEVELS.len() - 1]) * (-(x - last) / scale * 5.0).exp();
+        }
+        // `partition_point` finds the first quantile above x; the one before it is at most x.
+        let i = self.0.partition_point(|&q| q <= x);
+        let (q0, q1) = (self.0[i - 1], self.0[i]);
+        let share = if q1 > q0 { (x - q0) / (q1 - q0) } else { 1.0 };
+        LEVELS[i - 1] + share * (LEVELS[i] - LEVELS[i - 1])
+    }
+
+    /// `P(X < lower or X > upper)`.
+    pub fn probability_outside(&self, lower: f64, upper: f64) -> f64 {
+        let inside = self.probability_at_most(upper) - self.probability_at_most(lower);
+        (1.0 - inside).clamp(0.0, 1.0)
+    }
+
+    /// The central interval that holds `coverage` of the mass.
+    pub fn interval(&self, coverage: f64) -> (f64, f64) {
+        let tail = (1.0 - coverage) / 2.0;
+        (self.at(tail), self.at(1.0 - tail))
+    }
+}
+
+/// The horizons at which forecasts are made, in steps of the sampling period: 1, 2, 3 and then
+/// rising by a quarter, so that a long reach costs few evaluations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HorizonGrid {
+    step: Duration,
+    steps: Vec<u32>,
+}
+
+impl HorizonGrid {
+    /// Horizons up to and including `reach` (at least one step, at most 100,000 steps).
+    pub fn new(step: Duration, reach: Duration) -> Self {
+        let step = step.max(Duration::from_millis(1));
+        let ratio = reach.as_secs_f64() / step.as_secs_f64();
+        // The cast is exact enough: the value is clamped to 1..=100,000 first.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let last = ratio.round().clamp(1.0, 100_000.0) as u32;
+        let mut steps = Vec::new();
+        let mut next = 1_u32;
+        while next < last {
+            steps.push(next);
+            next += (next / 4).max(1);
+        }
+        steps.push(last);
+        Self { step, steps }
+    }
+
+    /// The sampling period.
+    pub fn step(&self) -> Duration {
+        self.step
+    }
+
+    /// The horizons in steps, rising, the last being the reach.
+    pub fn steps(&self) -> &[u32] {
+        &self.steps
+    }
+
+    /// The time from the forecast's origin to horizon number `index`.
+    pub fn span(&self, index: usize) -> Duration {
+        self.step * self.steps[index]
+    }
+
+    /// How many horizons there are; never zero.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.steps.len()
+    }
+}
+
+/// A forecast made at `origin` for every horizon of `grid`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Forecast {
+    /// The instant of the last observation it knows.
+    pub origin: Timestamp,
+    /// The horizons.
+    pub grid: HorizonGrid,
+    /// One distribution per horizon.
+    pub quantiles: Vec<Quantiles>,
+}
+
+/// The share of one model in a mixture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelWeight {
+    /// The model's name.
+    pub model: String,
+    /// In [0, 1]; all of a mixture's weights sum to 1.
+    pub weight: f64,
+}
+
+/// Forecasts one series, updated by one observation at a time.
+///
+/// Contract: `observe` is called with rising instants (an instant that does not rise is ignored);
+/// time that passes without a call is a gap and widens the intervals. Every value handed in is
+/// finite, and every quantile given out is. The same calls give the same answers: no clock, no
+/// randomness that is not seeded at construction.
+pub trait Forecaster: Send + std::fmt::Debug {
+    /// Takes one more observation.
+    fn observe(&mut self, at: Timestamp, value: f64);
+
+    /// The calibrated predictive distribution at every horizon, from the last observation on.
+    /// `None` until there are enough observations to say anything (at least two).
+    fn forecast(&self) -> Option<Forecast>;
+
+    /// Half-widths `(below, above)` of the calibrated one-step prediction interval round its median
+    /// at `coverage`, learned on in-control data only (see [`Forecaster::set_in_control`]).
+    /// `None` until enough was seen.
+    fn in_control_half_widths(&self, coverage: f64) -> Option<(f64, f64)>;
+
+    /// Says whether the series is in control now. While it is not, what is observed moves the
+    /// forecast but not the in-control half-widths.
+    fn set_in_control(&mut self, in_control: bool);
+
+    /// When the present regime set in (a step, or the trend that is running now), where the
+    /// forecaster saw a change; `None` while the series is what it always was.
+    fn onset(&self) -> Option<Timestamp>;
+
+    /// Forgets all but the in-control half-widths: the series was put back on purpose, and the
+    /// past no longer tells of the future.
+    fn restart(&mut self);
+
+    /// Which models speak, with what weight.
+    fn weights(&self) -> Vec<ModelWeight>;
+
+    /// The measured coverage of past one-step intervals at `coverage`, and how many were scored.
+    fn measured_coverage(&self, coverage: f64) -> Option<(f64, u64)>;
+}
+
+/// Makes forecasters: the core's only way to get one.
+pub trait ForecasterFactory: Send + Sync + std::fmt::Debug {
+    /// A fresh forecaster for one series.
+    fn forecaster(&self, grid: &HorizonGrid, seed: u64) -> Box<dyn Forecaster>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn normal() -> Quantiles {
+        Quantiles::new([
+            -2.576, -2.326, -1.96, -1.645, -1.282, -0.674, 0.0, 0.674, 1.282, 1.645, 1.96, 2.326,
+            2.576,
+        ])
+    }
+
+    #[test]
+    fn probabilities_read_off_a_normal_are_its_own() {
+        assert!((normal().probability_at_most(0.0) - 0.5).abs() < 1e-9);
+        assert!((normal().probability_at_most(1.645) - 0.95).abs() < 1e-9);
+        assert!((normal().probability_outside(-1.96, 1.96) - 0.05).abs() < 1e-9);
+        assert!(normal().probability_at_most(6.0) < 1.0);
+        assert_eq!(normal().interval(0.9), (-1.645, 1.645));
+    }
+
+    #[test]
+    fn a_certain_value_is_inside_or_outside() {
+        let q = Quantiles::certain(0.5);
+        assert_eq!(q.probability_outside(-1.0, 1.0), 0.0);
+        assert_eq!(q.probability_outside(-0.4, 0.4), 1.0);
+    }
+
+    #[test]
+    fn the_grid_ends_at_its_reach() {
+        let grid = HorizonGrid::new(Duration::from_secs(10), Duration::from_secs(1800));
+        assert_eq!(grid.steps().first(), Some(&1));
+        assert_eq!(grid.span(grid.len() - 1), Duration::from_secs(1800));
+        assert!(grid.len() < 25, "{}", grid.len());
+    }
+
+    proptest! {
+        #[test]
+        fn probability_never_falls(
+            values in proptest::array::uniform13(-1e6_f64..1e6),
+            x in -2e6_f64..2e6,
+            dx in 0.0_f64..1e6,
+        ) {
+            let q = Quantiles::new(values);
+            let (p, p2) = (q.probability_at_most(x), q.probability_at_most(x + dx));
+            prop_assert!((0.0..=1.0).contains(&p));
+            prop_assert!(p2 >= p);
+        }
+
+        #[test]
+        fn grids_rise_strictly(step in 1_u64..100_000, reach in 1_u64..1_000_000_000) {
+            let grid = HorizonGrid::new(Duration::from_millis(step), Duration::from_millis(reach));
+            prop_assert!(grid.steps().windows(2).all(|w| w[0] < w[1]));
+            prop_assert!(grid.len() < 60);
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The pure core of Evenkeel: no clock, no file, no socket, no thread, no randomness. Time and seeds
+//! come in as arguments, answers go out as values.
+//!
+//! Read in this order: [`property`] (what is seen), `deviation` (how far from approved),
+//! [`forecast`] (where it goes), `band` (how far it may go), `decide` (what to do), `failover`
+//! (how it is done, as a plan).
+
+pub mod forecast;
+pub mod ids;
+pub mod property;
+pub mod time;
+
+pub use ids::{
+    BaselineVersion, EventId, FencingToken, GenerationId, Instance, PropertyPath, ResourceId, RunId,
+};
+pub use time::{Brief, Timestamp};

@@ -1,0 +1,178 @@
+//! Instants and spans as values. Nothing here reads a clock: `now` always comes in as an argument.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Milliseconds since 1970-01-01T00:00:00Z, without leap seconds.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// From milliseconds since the epoch.
+    pub const fn from_millis(ms: i64) -> Self {
+        Self(ms)
+    }
+
+    /// Milliseconds since the epoch.
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// How long after `earlier` this is; zero if it is not after.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0).max(0).unsigned_abs())
+    }
+
+    /// This instant less `span`.
+    #[must_use]
+    pub fn before(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(span)))
+    }
+
+    /// Day of the week in UTC, 0 = Monday.
+    pub fn weekday(self) -> u8 {
+        let days = self.0.div_euclid(86_400_000);
+        u8::try_from((days + 3).rem_euclid(7)).unwrap_or_default()
+    }
+
+    /// Time since midnight UTC.
+    pub fn time_of_day(self) -> Duration {
+        Duration::from_millis(self.0.rem_euclid(86_400_000).unsigned_abs())
+    }
+}
+
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(millis(span)))
+    }
+}
+
+impl Sub for Timestamp {
+    type Output = Duration;
+
+    fn sub(self, earlier: Self) -> Duration {
+        self.since(earlier)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339 in UTC, with milliseconds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (year, month, day) = civil(self.0.div_euclid(86_400_000));
+        let ms = self.0.rem_euclid(86_400_000);
+        let (h, m, s) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{:03}Z",
+            ms % 1000
+        )
+    }
+}
+
+/// Year, month and day of a day number counted from 1970-01-01 (the Gregorian calendar repeats every
+/// 146,097 days; years are counted from March so that the leap day comes last).
+fn civil(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A span as a person says it: `850 ms`, `14 min`, `3.5 h`.
+#[derive(Clone, Copy, Debug)]
+pub struct Brief(pub Duration);
+
+impl fmt::Display for Brief {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs_f64();
+        let text = match seconds {
+            s if s < 1.0 => format!("{:.0} ms", s * 1e3),
+            s if s < 10.0 => format!("{} s", short(s)),
+            s if s < 120.0 => format!("{s:.0} s"),
+            s if s < 7200.0 => format!("{:.0} min", s / 60.0),
+            s if s < 172_800.0 => format!("{} h", short(s / 3600.0)),
+            s => format!("{} d", short(s / 86_400.0)),
+        };
+        f.pad(&text)
+    }
+}
+
+fn short(value: f64) -> String {
+    let text = format!("{value:.1}");
+    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn known_instants_are_written_in_rfc_3339() {
+        let check = |ms, text: &str| assert_eq!(Timestamp::from_millis(ms).to_string(), text);
+        check(0, "1970-01-01T00:00:00.000Z");
+        check(951_782_400_000, "2000-02-29T00:00:00.000Z");
+        check(-1, "1969-12-31T23:59:59.999Z");
+        check(1_795_564_799_123, "2026-11-24T23:59:59.123Z");
+    }
+
+    #[test]
+    fn weekdays_are_counted_from_monday() {
+        assert_eq!(
+            Timestamp::from_millis(0).weekday(),
+            3,
+            "1970-01-01 was a Thursday"
+        );
+        assert_eq!(
+            Timestamp::from_millis(1_795_564_799_123).weekday(),
+            1,
+            "2026-11-24: Tuesday"
+        );
+    }
+
+    #[test]
+    fn spans_are_said_briefly() {
+        let check = |ms, text: &str| {
+            assert_eq!(Brief(Duration::from_millis(ms)).to_string(), text);
+        };
+        check(850, "850 ms");
+        check(2500, "2.5 s");
+        check(3000, "3 s");
+        check(840_000, "14 min");
+        check(12_600_000, "3.5 h");
+        check(259_200_000, "3 d");
+    }
+
+    proptest! {
+        #[test]
+        fn since_undoes_add(ms in -4_000_000_000_000_i64..4_000_000_000_000, span in 0_u64..4_000_000_000) {
+            let at = Timestamp::from_millis(ms);
+            let span = Duration::from_millis(span);
+            prop_assert_eq!((at + span).since(at), span);
+            prop_assert_eq!((at + span).before(span), at);
+            prop_assert_eq!(at.since(at + span), Duration::ZERO);
+        }
+    }
+}
