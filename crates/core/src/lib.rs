@@ -5,8 +5,12 @@
 //! [`forecast`] (where it goes), `band` (how far it may go), `decide` (what to do), `failover`
 //! (how it is done, as a plan).
 
+pub mod baseline;
+pub mod failover;
 pub mod forecast;
+pub mod generation;
 pub mod ids;
+pub mod policy;
 pub mod property;
 pub mod time;
 
