@@ -5,13 +5,19 @@
 //! [`forecast`] (where it goes), `band` (how far it may go), `decide` (what to do), `failover`
 //! (how it is done, as a plan).
 
+pub mod band;
 pub mod baseline;
+pub mod decide;
 pub mod failover;
 pub mod forecast;
 pub mod generation;
+pub mod guard;
 pub mod ids;
+pub mod outlook;
 pub mod policy;
 pub mod property;
+pub mod record;
+pub mod state;
 pub mod time;
 
 pub use ids::{

@@ -9,6 +9,8 @@
 //! - A run ends [`Outcome::Done`], [`Outcome::Undone`] (no trace) or [`Outcome::Stuck`], which is
 //!   never silent: a person must look.
 
+use serde::{Deserialize, Serialize};
+
 use super::event::{Effect, Event, Output};
 use super::plan::{Plan, Step};
 
@@ -24,7 +26,8 @@ pub enum Next {
 }
 
 /// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Every step was done (or could be skipped).
     Done,
