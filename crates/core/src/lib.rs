@@ -8,17 +8,21 @@
 pub mod band;
 pub mod baseline;
 pub mod decide;
+pub mod deviation;
 pub mod failover;
 pub mod forecast;
 pub mod generation;
 pub mod guard;
+mod guards;
 pub mod ids;
 pub mod outlook;
 pub mod policy;
 pub mod property;
+pub mod reason;
 pub mod record;
 pub mod state;
 pub mod time;
+pub mod watch;
 
 pub use ids::{
     BaselineVersion, EventId, FencingToken, GenerationId, Instance, PropertyPath, ResourceId, RunId,
