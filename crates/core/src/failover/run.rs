@@ -123,6 +123,11 @@ impl Run {
         self.attempts + 1
     }
 
+    /// An attempt was begun and never ended: the process died inside it.
+    pub fn is_interrupted(&self) -> bool {
+        self.begun
+    }
+
     /// What is to be done now.
     pub fn next(&self) -> Next {
         let exhausted = self.attempts >= self.plan.attempts_max && !self.begun;
