@@ -16,6 +16,7 @@ mod clock;
 mod driver;
 mod history;
 mod redirector;
+pub mod saga;
 mod store;
 
 pub use clock::Clock;
