@@ -1,0 +1,205 @@
+//! The anchors: a few horizons of the grid at which weights and offsets are learned. The horizons in
+//! between take theirs by interpolation, so that memory does not grow with the grid.
+//!
+//! Each anchor keeps the forecasts it made until their outcome is due. An outcome is the observation
+//! nearest to the due instant; where a gap left none near enough, the forecast is dropped unscored.
+//! At most [`PENDING`] forecasts wait per anchor: at long horizons only one in several is kept, and those
+//! overlap so much that little is lost.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use evenkeel_core::forecast::HorizonGrid;
+use evenkeel_core::time::Timestamp;
+
+use crate::conformal::Calibrator;
+use crate::experts::{Experts, PerModel};
+use crate::models::{MODELS, Moments};
+
+/// Anchors per grid, at most.
+const ANCHORS: usize = 5;
+
+/// Forecasts that wait for their outcome, per anchor.
+const PENDING: usize = 4;
+
+/// Outcomes since the onset of a regime that weigh as much as the belief taken over from the shorter
+/// horizon.
+const INHERITED_COUNTS_FOR: f64 = 4.0;
+
+/// A forecast waiting for its outcome.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pending {
+    pub(crate) due: Timestamp,
+    pub(crate) models: [Moments; MODELS],
+    pub(crate) mixture: Moments,
+}
+
+/// What is learned at one horizon.
+#[derive(Debug)]
+pub(crate) struct Anchor {
+    /// Its place in the grid.
+    pub(crate) grid_index: usize,
+    /// Its horizon in steps.
+    pub(crate) steps: f64,
+    pub(crate) experts: Experts,
+    pub(crate) calibrator: Calibrator,
+    span: Duration,
+    /// How far from its due instant an outcome may lie.
+    tolerance: Duration,
+    pending: VecDeque<Pending>,
+    issued_at: Option<Timestamp>,
+    /// Outcomes of forecasts that were made within the present regime.
+    regime_outcomes: u32,
+}
+
+/// The anchors of a grid: evenly spread over its indexes, the first and the last among them. The
+/// horizons of a grid grow geometrically, and so do those of the anchors.
+pub(crate) fn anchors(grid: &HorizonGrid) -> Vec<Anchor> {
+    let last = grid.len() - 1;
+    let count = grid.len().min(ANCHORS);
+    let mut indexes: Vec<usize> = (0..count).map(|i| i * last / (count - 1).max(1)).collect();
+    indexes.dedup();
+    indexes
+        .into_iter()
+        .map(|index| Anchor::new(grid, index))
+        .collect()
+}
+
+impl Anchor {
+    fn new(grid: &HorizonGrid, grid_index: usize) -> Self {
+        let span = grid.span(grid_index);
+        Self {
+            grid_index,
+            steps: f64::from(grid.steps()[grid_index]),
+            experts: Experts::default(),
+            calibrator: Calibrator::default(),
+            span,
+            tolerance: (grid.step() / 2).max(span / 16),
+            pending: VecDeque::with_capacity(PENDING),
+            issued_at: None,
+            regime_outcomes: 0,
+        }
+    }
+
+    /// Its horizon as a span of time.
+    pub(crate) fn span(&self) -> Duration {
+        self.span
+    }
+
+    /// Takes out the next forecast whose outcome is the observation at `at`, `gap` after the one
+    /// before it. Forecasts whose outcome was missed are dropped on the way.
+    pub(crate) fn take_due(&mut self, at: Timestamp, gap: Duration) -> Option<Pending> {
+        // The next observation is expected a gap later; this one is the nearer if it is within half.
+        let reach = at + (gap / 2).min(self.tolerance);
+        while self.pending.front()?.due <= reach {
+            let pending = self.pending.pop_front()?;
+            if at.since(pending.due) <= self.tolerance {
+                return Some(pending);
+            }
+        }
+        None
+    }
+
+    /// Whether a forecast made at `at` is to be kept.
+    pub(crate) fn wants(&self, at: Timestamp, gap: Duration) -> bool {
+        let every = self.span / u32::try_from(PENDING).unwrap_or(1);
+        let rested = self
+            .issued_at
+            .is_none_or(|issued| at.since(issued) + gap / 2 >= every);
+        self.pending.len() < PENDING && rested
+    }
+
+    /// Keeps a forecast made at `at` until its outcome is due.
+    pub(crate) fn keep(&mut self, at: Timestamp, models: [Moments; MODELS], mixture: Moments) {
+        self.issued_at = Some(at);
+        self.pending.push_back(Pending {
+            due: at + self.span,
+            models,
+            mixture,
+        });
+    }
+
+    /// What it takes of memory.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.pending.capacity() * size_of::<Pending>()
+    }
+
+    /// Counts the outcome of `pending` for the regime that began at `onset`.
+    pub(crate) fn count_outcome(&mut self, pending: &Pending, onset: Option<Timestamp>) {
+        let made = pending.due.before(self.span);
+        if onset.is_none_or(|onset| made >= onset) {
+            self.regime_outcomes = self.regime_outcomes.saturating_add(1);
+        }
+    }
+
+    /// A new regime has set in: what was learned before says nothing of it.
+    pub(crate) fn begin_regime(&mut self) {
+        self.regime_outcomes = 0;
+    }
+
+    /// The weights here, where `shorter` are those of the next shorter anchor: its own so far as they
+    /// come from the present regime, for the rest the shorter one's, which learns sooner.
+    pub(crate) fn weights(&self, shorter: Option<&PerModel>) -> PerModel {
+        let own = *self.experts.weights();
+        let Some(shorter) = shorter else {
+            return own;
+        };
+        let outcomes = f64::from(self.regime_outcomes);
+        let share = outcomes.powi(2) / (outcomes.powi(2) + INHERITED_COUNTS_FOR.powi(2));
+        std::array::from_fn(|i| share * own[i] + (1.0 - share) * shorter[i])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEP: Duration = Duration::from_secs(1);
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1000)
+    }
+
+    fn grid(reach: u64) -> HorizonGrid {
+        HorizonGrid::new(STEP, Duration::from_secs(reach))
+    }
+
+    #[test]
+    fn anchors_rise_from_the_first_horizon_to_the_reach() {
+        for reach in [1, 2, 3, 7, 64, 100_000] {
+            let grid = grid(reach);
+            let steps: Vec<f64> = anchors(&grid).iter().map(|anchor| anchor.steps).collect();
+            assert!(steps.windows(2).all(|pair| pair[0] < pair[1]), "{steps:?}");
+            assert_eq!(steps[0], 1.0);
+            assert_eq!(
+                steps.last(),
+                grid.steps().last().map(|s| f64::from(*s)).as_ref()
+            );
+        }
+    }
+
+    #[test]
+    fn an_outcome_is_matched_by_time_and_a_missed_one_is_dropped() {
+        let mut anchor = anchors(&grid(1)).remove(0);
+        anchor.keep(at(0), Default::default(), Moments::default());
+        assert!(anchor.take_due(at(1), STEP).is_some());
+        anchor.keep(at(1), Default::default(), Moments::default());
+        assert!(anchor.take_due(at(9), STEP * 8).is_none());
+        assert!(anchor.wants(at(9), STEP), "nothing is left waiting");
+    }
+
+    #[test]
+    fn few_forecasts_wait_however_far_the_horizon() {
+        let mut anchor = anchors(&grid(1000)).pop().unwrap();
+        let mut matched = 0;
+        for second in 0..10_000 {
+            matched += usize::from(anchor.take_due(at(second), STEP).is_some());
+            if anchor.wants(at(second), STEP) {
+                anchor.keep(at(second), Default::default(), Moments::default());
+            }
+            assert!(anchor.pending.len() <= PENDING);
+        }
+        assert!((30..=40).contains(&matched), "{matched}");
+    }
+}

@@ -1,0 +1,395 @@
+//! The forecaster that the core uses: a mixture of models with calibrated intervals, in front of it a
+//! fast path for the many properties that never change.
+//!
+//! While all observations are equal the state is a value, two instants and a count, and the forecast is
+//! that value, for certain: the best forecast of a constant is the constant, and an invented width
+//! would only hide the first change. With the first other value the engine is made and told of the
+//! constant run.
+//!
+//! Invariants: instants rise (others are ignored), values are finite (others are ignored) and limited
+//! to ±[`VALUE_LIMIT`], so that no square overflows.
+
+use std::time::Duration;
+
+use evenkeel_core::forecast::{
+    Forecast, Forecaster, ForecasterFactory, HorizonGrid, LEVELS, MEDIAN, ModelWeight, Quantiles,
+};
+use evenkeel_core::time::Timestamp;
+
+use crate::conformal::PerLevel;
+use crate::engine::{Engine, name};
+use crate::experts::PRIOR;
+use crate::in_control::InControl;
+use crate::models::pool;
+
+/// No value counts for more: a deviation so many tolerances away is outside whatever its digits are.
+pub const VALUE_LIMIT: f64 = 1e30;
+
+/// Makes [`Mixture`] forecasters.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MixtureFactory;
+
+impl ForecasterFactory for MixtureFactory {
+    /// The mixture has no randomness, so the seed is not used.
+    fn forecaster(&self, grid: &HorizonGrid, _seed: u64) -> Box<dyn Forecaster> {
+        Box::new(Mixture::new(grid))
+    }
+}
+
+/// A run of equal values.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConstantRun {
+    pub(crate) value: f64,
+    pub(crate) first: Timestamp,
+    pub(crate) last: Timestamp,
+    pub(crate) count: u64,
+}
+
+impl ConstantRun {
+    /// The mean time between its observations; zero if there is only one.
+    pub(crate) fn mean_gap(&self) -> Duration {
+        let gaps = u32::try_from(self.count.saturating_sub(1)).unwrap_or(u32::MAX);
+        self.last
+            .since(self.first)
+            .checked_div(gaps)
+            .unwrap_or_default()
+    }
+}
+
+#[derive(Debug)]
+enum State {
+    Empty,
+    Constant(ConstantRun),
+    Varying(Box<Engine>),
+}
+
+/// Forecasts one series by a mixture of models.
+///
+/// In control until told otherwise.
+#[derive(Debug)]
+pub struct Mixture {
+    grid: HorizonGrid,
+    state: State,
+    in_control: bool,
+    control: InControl,
+    scoreboard: Scoreboard,
+}
+
+impl Mixture {
+    /// A forecaster that has seen nothing.
+    pub fn new(grid: &HorizonGrid) -> Self {
+        Self {
+            grid: grid.clone(),
+            state: State::Empty,
+            in_control: true,
+            control: InControl::default(),
+            scoreboard: Scoreboard::default(),
+        }
+    }
+
+    fn last_at(&self) -> Option<Timestamp> {
+        match &self.state {
+            State::Empty => None,
+            State::Constant(run) => Some(run.last),
+            State::Varying(engine) => Some(engine.last_at()),
+        }
+    }
+}
+
+impl Forecaster for Mixture {
+    fn observe(&mut self, at: Timestamp, value: f64) {
+        if !value.is_finite() || self.last_at().is_some_and(|last| at <= last) {
+            return;
+        }
+        let value = value.clamp(-VALUE_LIMIT, VALUE_LIMIT);
+        if self.in_control {
+            self.control.observe(value);
+        }
+        match &mut self.state {
+            State::Empty => {
+                let run = ConstantRun {
+                    value,
+                    first: at,
+                    last: at,
+                    count: 1,
+                };
+                self.state = State::Constant(run);
+            }
+            State::Constant(run) if run.value == value => {
+                run.last = at;
+                run.count += 1;
+                self.scoreboard.score_certain();
+            }
+            State::Constant(run) => {
+                let mut engine = Box::new(Engine::after(run, &self.grid));
+                if run.count > 1 {
+                    self.scoreboard.score_surprise(value > run.value);
+                }
+                engine.observe(at, value, &self.grid, &mut self.scoreboard);
+                self.state = State::Varying(engine);
+            }
+            State::Varying(engine) => {
+                engine.observe(at, value, &self.grid, &mut self.scoreboard);
+            }
+        }
+    }
+
+    fn forecast(&self) -> Option<Forecast> {
+        let (origin, quantiles) = match &self.state {
+            State::Constant(run) if run.count > 1 => (
+                run.last,
+                vec![Quantiles::certain(run.value); self.grid.len()],
+            ),
+            State::Empty | State::Constant(_) => return None,
+            State::Varying(engine) => (engine.last_at(), engine.forecast(&self.grid)),
+        };
+        Some(Forecast {
+            origin,
+            grid: self.grid.clone(),
+            quantiles,
+        })
+    }
+
+    fn in_control_half_widths(&self, coverage: f64) -> Option<(f64, f64)> {
+        self.control.half_widths(coverage)
+    }
+
+    fn set_in_control(&mut self, in_control: bool) {
+        self.in_control = in_control;
+    }
+
+    fn onset(&self) -> Option<Timestamp> {
+        match &self.state {
+            State::Empty | State::Constant(_) => None,
+            State::Varying(engine) => engine.onset(),
+        }
+    }
+
+    fn restart(&mut self) {
+        self.state = State::Empty;
+        self.scoreboard = Scoreboard::default();
+    }
+
+    fn weights(&self) -> Vec<ModelWeight> {
+        match &self.state {
+            State::Empty | State::Constant(_) => name(&pool(), &PRIOR),
+            State::Varying(engine) => engine.shown_weights(),
+        }
+    }
+
+    fn measured_coverage(&self, coverage: f64) -> Option<(f64, u64)> {
+        self.scoreboard.coverage(coverage)
+    }
+}
+
+/// Counts, for each one-step quantile that was given out, how often the outcome lay beyond it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Scoreboard {
+    scored: u64,
+    /// Below the quantile for levels under the median, above it for those over.
+    beyond: [u32; LEVELS.len()],
+}
+
+impl Scoreboard {
+    /// Takes an outcome as a normalised score, and the offsets that were given out for it.
+    pub(crate) fn score(&mut self, offsets: &PerLevel, score: f64) {
+        self.scored += 1;
+        for (index, (count, offset)) in self.beyond.iter_mut().zip(offsets).enumerate() {
+            let beyond = if index < MEDIAN {
+                score < *offset
+            } else {
+                score > *offset
+            };
+            *count = count.saturating_add(u32::from(beyond));
+        }
+    }
+
+    /// A constant went on.
+    fn score_certain(&mut self) {
+        self.scored += 1;
+    }
+
+    /// A constant ended.
+    fn score_surprise(&mut self, above: bool) {
+        self.score(&[0.0; LEVELS.len()], if above { 1.0 } else { -1.0 });
+    }
+
+    /// The share of outcomes within the central interval at `coverage`, and how many there were.
+    #[allow(clippy::cast_precision_loss)] // Counts stay far below 2^52.
+    fn coverage(&self, coverage: f64) -> Option<(f64, u64)> {
+        if self.scored == 0 {
+            return None;
+        }
+        let tail = (1.0 - coverage.clamp(0.0, 1.0)) / 2.0;
+        let beyond = self.beyond_at(tail, |index| index)
+            + self.beyond_at(tail, |index| LEVELS.len() - 1 - index);
+        Some((
+            (1.0 - beyond / self.scored as f64).clamp(0.0, 1.0),
+            self.scored,
+        ))
+    }
+
+    /// The count beyond the quantile at `tail`, linear between the levels; `side` turns the index of a
+    /// lower level into that of the side asked for.
+    fn beyond_at(&self, tail: f64, side: impl Fn(usize) -> usize) -> f64 {
+        let count = |index: usize| f64::from(self.beyond[side(index)]);
+        let above = LEVELS.partition_point(|level| *level < tail).min(MEDIAN);
+        if above == 0 {
+            return count(0);
+        }
+        let (low, high) = (LEVELS[above - 1], LEVELS[above]);
+        let share = ((tail - low) / (high - low)).clamp(0.0, 1.0);
+        count(above - 1) + share * (count(above) - count(above - 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Random;
+
+    fn grid() -> HorizonGrid {
+        HorizonGrid::new(Duration::from_secs(1), Duration::from_secs(30))
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_millis(1_700_000_000_000 + second * 1000)
+    }
+
+    fn after(values: impl IntoIterator<Item = f64>) -> Mixture {
+        let mut mixture = Mixture::new(&grid());
+        for (second, value) in (0..).zip(values) {
+            mixture.observe(at(second), value);
+        }
+        mixture
+    }
+
+    #[test]
+    fn nothing_is_said_before_the_second_observation() {
+        assert_eq!(after([]).forecast(), None);
+        assert_eq!(after([1.0]).forecast(), None);
+        assert_eq!(
+            after([1.0, 1.0]).forecast().unwrap().quantiles.len(),
+            grid().len()
+        );
+        assert!(after([1.0, 2.0]).forecast().is_some());
+    }
+
+    #[test]
+    fn a_constant_is_forecast_for_certain_without_machinery() {
+        let mixture = after(vec![0.25; 1000]);
+        assert!(matches!(mixture.state, State::Constant(_)));
+        let forecast = mixture.forecast().unwrap();
+        assert_eq!(forecast.origin, at(999));
+        assert!(
+            forecast
+                .quantiles
+                .iter()
+                .all(|q| *q == Quantiles::certain(0.25))
+        );
+        assert_eq!(mixture.onset(), None);
+        assert_eq!(mixture.measured_coverage(0.9), Some((1.0, 999)));
+        assert_eq!(mixture.in_control_half_widths(0.9), Some((0.0, 0.0)));
+    }
+
+    #[test]
+    fn the_first_change_is_dated_and_widens_the_forecast() {
+        let mixture = after((0..1000).map(|_| 0.0).chain([0.5]));
+        assert_eq!(mixture.onset(), Some(at(1000)));
+        let far = *mixture.forecast().unwrap().quantiles.last().unwrap();
+        let (lower, upper) = far.interval(0.9);
+        assert!(lower < 0.0 && upper > 0.5, "{lower} {upper}");
+        let (share, scored) = mixture.measured_coverage(0.9).unwrap();
+        assert_eq!(scored, 1000);
+        assert!(share < 1.0);
+    }
+
+    #[test]
+    fn instants_that_do_not_rise_and_values_that_are_no_numbers_are_ignored() {
+        let mut mixture = after([1.0, 2.0, 1.5]);
+        let before = mixture.forecast();
+        mixture.observe(at(2), 9.0);
+        mixture.observe(at(0), 9.0);
+        mixture.observe(at(3), f64::NAN);
+        mixture.observe(at(3), f64::INFINITY);
+        assert_eq!(mixture.forecast(), before);
+    }
+
+    #[test]
+    fn a_gap_widens_the_forecast() {
+        let mut random = Random::new(5);
+        let mut walk = 0.0;
+        let mut mixture = after((0..300).map(|_| {
+            walk += random.normal();
+            walk
+        }));
+        let span = |mixture: &Mixture, index: usize| {
+            let (lower, upper) = mixture.forecast().unwrap().quantiles[index].interval(0.9);
+            upper - lower
+        };
+        assert!(span(&mixture, grid().len() - 1) > 3.0 * span(&mixture, 0));
+        // After a gap the same horizons are counted from the new observation on.
+        let before = span(&mixture, 0);
+        mixture.observe(at(400), walk);
+        assert!(span(&mixture, 0) < 2.0 * before);
+    }
+
+    #[test]
+    fn a_restart_forgets_all_but_the_in_control_half_widths() {
+        let mut random = Random::new(6);
+        let mut mixture = after((0..500).map(|i| random.normal() * 0.1 + f64::from(i / 400)));
+        let widths = mixture.in_control_half_widths(0.9);
+        assert!(mixture.onset().is_some());
+        mixture.restart();
+        assert_eq!(mixture.onset(), None);
+        assert_eq!(mixture.forecast(), None);
+        assert_eq!(mixture.measured_coverage(0.9), None);
+        assert_eq!(mixture.in_control_half_widths(0.9), widths);
+        mixture.observe(at(0), 1.0);
+        mixture.observe(at(1), 1.0);
+        assert!(mixture.forecast().is_some(), "time may start anew");
+    }
+
+    #[test]
+    fn what_is_out_of_control_does_not_move_the_in_control_half_widths() {
+        let mut random = Random::new(7);
+        let mut mixture = after((0..500).map(|_| random.normal() * 0.1));
+        let widths = mixture.in_control_half_widths(0.9);
+        mixture.set_in_control(false);
+        for second in 500..900 {
+            mixture.observe(at(second), random.normal() * 5.0);
+        }
+        assert_eq!(mixture.in_control_half_widths(0.9), widths);
+        mixture.set_in_control(true);
+        mixture.observe(at(900), 0.3);
+        assert_ne!(mixture.in_control_half_widths(0.9), widths);
+    }
+
+    #[test]
+    fn weights_are_named_and_sum_to_one() {
+        for mixture in [after([]), after([1.0, 1.0]), after((0..90).map(f64::from))] {
+            let weights = mixture.weights();
+            assert!((weights.iter().map(|w| w.weight).sum::<f64>() - 1.0).abs() < 1e-9);
+            assert_eq!(weights[0].model, "last-value");
+        }
+    }
+
+    #[test]
+    fn a_trend_without_noise_is_given_to_the_trending_models() {
+        let weights = after((0..90).map(f64::from)).weights();
+        assert!(weights[2].weight + weights[3].weight > 0.9, "{weights:?}");
+    }
+
+    #[test]
+    fn measured_coverage_is_read_between_the_levels() {
+        let mut scoreboard = Scoreboard::default();
+        for percent in 0..100 {
+            let score = f64::from(percent) / 100.0 + 0.005;
+            scoreboard.score(&LEVELS, score);
+        }
+        let (share, scored) = scoreboard.coverage(0.9).unwrap();
+        assert_eq!(scored, 100);
+        assert!((share - 0.9).abs() < 1e-9, "{share}");
+        assert!((scoreboard.coverage(0.6).unwrap().0 - 0.6).abs() < 0.02);
+    }
+}

@@ -1,0 +1,62 @@
+//! The random walk with drift: every change stays, and changes lean one way (Harvey 1989, 2.3, with no
+//! observation noise). It is the trend of what moves in jumps, as the local linear trend is that of
+//! what moves smoothly under noise; its uncertainty grows with the root of time at least.
+
+use super::bank::Bank;
+use super::filter::Ratios;
+use super::{Continuation, Model, Moments};
+
+/// The drift's memory is about the inverse root of its ratio: a hundred steps.
+const RATIOS: [Ratios; 1] = [Ratios {
+    observation: 0.0,
+    level: 1.0,
+    slope: Some(1e-4),
+}];
+
+/// A random walk whose drift is learned.
+#[derive(Clone, Debug)]
+pub struct Drift(Bank<1>);
+
+impl Default for Drift {
+    fn default() -> Self {
+        Self(Bank::new(&RATIOS))
+    }
+}
+
+impl Model for Drift {
+    fn name(&self) -> &'static str {
+        "drift"
+    }
+
+    fn continuation(&self) -> Continuation {
+        Continuation::Trending
+    }
+
+    fn observe(&mut self, elapsed_steps: f64, value: f64) {
+        self.0.observe(elapsed_steps, value);
+    }
+
+    fn begin_regime(&mut self, value: f64) {
+        self.0.begin_regime(value);
+    }
+
+    fn predict(&self, ahead_steps: f64) -> Moments {
+        self.0.predict(ahead_steps)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jumps_that_lean_one_way_are_carried_on_from_the_last_value() {
+        let mut model = Drift::default();
+        for step in 0..400_i32 {
+            model.observe(1.0, f64::from(step / 4));
+        }
+        let ahead = model.predict(40.0);
+        assert!((107.0..111.0).contains(&ahead.mean), "{ahead:?}");
+        assert!(ahead.variance > model.predict(1.0).variance * 20.0);
+    }
+}
