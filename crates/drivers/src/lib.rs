@@ -1,3 +1,4 @@
 //! (being written)
 
 pub mod redirect;
+pub mod tree;
