@@ -14,6 +14,7 @@
 
 mod clock;
 mod driver;
+pub mod fake;
 mod history;
 mod redirector;
 pub mod saga;
