@@ -174,7 +174,7 @@ pub struct ModelWeight {
 /// time that passes without a call is a gap and widens the intervals. Every value handed in is
 /// finite, and every quantile given out is. The same calls give the same answers: no clock, no
 /// randomness that is not seeded at construction.
-pub trait Forecaster: Send + std::fmt::Debug {
+pub trait Forecaster: Send + Sync + std::fmt::Debug {
     /// Takes one more observation.
     fn observe(&mut self, at: Timestamp, value: f64);
 

@@ -47,7 +47,7 @@ pub enum Continuation {
 /// Forecasts one series from its own past.
 ///
 /// Values handed in are finite. Nothing may be asked before the first observation.
-pub trait Model: Send + fmt::Debug {
+pub trait Model: Send + Sync + fmt::Debug {
     /// The name under which its weight is shown.
     fn name(&self) -> &'static str;
 

@@ -1,0 +1,263 @@
+//! A probe, from the driver's answer to the decision on it.
+
+use std::collections::BTreeSet;
+
+use evenkeel_core::PropertyPath;
+use evenkeel_core::decide::{Facts, Input, RehearsalFacts};
+use evenkeel_core::outlook::{Breach, PropertyOutlook};
+use evenkeel_core::property::{Observed, Origin, Probe, RedactedHash, Severity, Value};
+use evenkeel_core::record::{EventKind, NewEvent};
+use evenkeel_ports::{AuditEntry, Commit, PropertyChange, Sample, SeriesKey, Stream};
+use tracing::warn;
+
+use super::ResourceTask;
+
+impl ResourceTask {
+    pub(super) async fn probed(&mut self, probe: Probe) {
+        if probe.instance != self.record.state.serving {
+            return; // asked before the roles were swapped
+        }
+        self.probe_lost = None;
+        let probe = self.redact(probe);
+        self.keep_changes(&probe).await;
+        if self.record.baseline.is_some() {
+            self.assess(&probe).await;
+        } else {
+            self.settle(&probe).await;
+        }
+        self.last_probe = Some(probe);
+    }
+
+    pub(super) async fn probe_failed(&mut self, why: String) {
+        warn!(%why, "the probe failed");
+        let since = match &self.probe_lost {
+            Some((since, _)) => *since,
+            None => self.world.now(),
+        };
+        self.probe_lost = Some((since, why.clone()));
+        let decision = self.decide(&Input::ProbeLost { since, why: &why });
+        self.carry_out(decision, Commit::default()).await.ok();
+    }
+
+    async fn assess(&mut self, probe: &Probe) {
+        let Some(baseline) = &self.record.baseline else {
+            return;
+        };
+        let factory = self.world.forecasters.clone();
+        self.outlooks = self
+            .watch
+            .assess(&self.settings.policy, baseline, probe, factory.as_ref());
+        self.world
+            .fleet
+            .report(&self.settings.name, drifting(&self.outlooks));
+        self.spark.push(&self.outlooks);
+        self.keep_history(probe).await;
+        let facts = self.facts();
+        let outlooks = std::mem::take(&mut self.outlooks);
+        let decision = self.decide(&Input::Assessed {
+            outlooks: &outlooks,
+            facts: &facts,
+        });
+        self.outlooks = outlooks;
+        self.carry_out(decision, Commit::default()).await.ok();
+    }
+
+    /// Everything a decision needs beside the outlooks.
+    pub(super) fn facts(&self) -> Facts {
+        let shared = |o: &&PropertyOutlook| self.driver.clone_shares(&o.path);
+        Facts {
+            resource: self.settings.name.clone(),
+            capabilities: self.driver.capabilities(),
+            next_run: self.next_run,
+            // One process per store is certain (the store is locked); the saga's first step asks
+            // for the lease itself.
+            may_lease: true,
+            generations: self.generations.clone(),
+            synced_at: self.synced_at,
+            rehearsal: self
+                .record
+                .rehearsal
+                .as_ref()
+                .map(|rehearsal| RehearsalFacts {
+                    at: rehearsal.at,
+                    activation: rehearsal.activation,
+                    result: rehearsal.result.clone(),
+                }),
+            shared_by_clone: self
+                .outlooks
+                .iter()
+                .filter(shared)
+                .map(|o| o.path.clone())
+                .collect(),
+            drifting_elsewhere: self.world.fleet.elsewhere(&self.settings.name),
+        }
+    }
+
+    /// Hashes what the policy wants redacted, whatever the driver thought of it.
+    pub(super) fn redact(&self, mut probe: Probe) -> Probe {
+        self.redact_properties(&mut probe.properties);
+        probe
+    }
+
+    pub(super) fn redact_properties(
+        &self,
+        properties: &mut std::collections::BTreeMap<PropertyPath, Observed>,
+    ) {
+        let policy = &self.settings.policy;
+        for (path, observed) in properties.iter_mut() {
+            let already = matches!(observed.value, Value::Redacted(_));
+            if !already && policy.rule(path).is_some_and(|rule| rule.redact) {
+                let text = observed.value.to_string();
+                let hash = blake3::keyed_hash(&self.world.redaction_key.0, text.as_bytes());
+                let mut short = [0; 16];
+                short.copy_from_slice(&hash.as_bytes()[..16]);
+                observed.value = Value::Redacted(RedactedHash(short));
+            }
+        }
+    }
+
+    /// Keeps every configuration value that changed since the last probe: in the history, in the
+    /// audit log, and as one event.
+    async fn keep_changes(&self, probe: &Probe) {
+        let Some(last) = &self.last_probe else { return };
+        let changes = changes(&self.settings.name, last, probe);
+        if changes.is_empty() {
+            return;
+        }
+        if let Err(error) = self.world.history.append_changes(&changes).await {
+            warn!(%error, "changes could not be kept in the history");
+        }
+        for change in &changes {
+            let text = |value: &Option<Value>| value.as_ref().map(|v| format!("{v:.200}"));
+            let entry = AuditEntry {
+                at: change.at,
+                actor: "unknown".to_owned(),
+                action: "change.seen".to_owned(),
+                resource: Some(change.resource.clone()),
+                result: Ok(()),
+                before: Some(format!(
+                    "{} = {}",
+                    change.property,
+                    or_absent(text(&change.old))
+                )),
+                after: Some(format!(
+                    "{} = {}",
+                    change.property,
+                    or_absent(text(&change.new))
+                )),
+            };
+            if let Err(error) = self.world.audit.append_audit(entry).await {
+                warn!(%error, "a change could not be kept in the audit log");
+            }
+        }
+        let sentence = changes_sentence(&changes);
+        let event = NewEvent::new(probe.at, EventKind::Change, Severity::Info, sentence);
+        self.note(event.of(&self.settings.name)).await;
+    }
+
+    async fn keep_history(&self, probe: &Probe) {
+        let mut samples = Vec::with_capacity(self.outlooks.len());
+        for outlook in &self.outlooks {
+            let mut push = |stream, value: f64| {
+                let series = SeriesKey {
+                    resource: self.settings.name.clone(),
+                    property: outlook.path.clone(),
+                    stream,
+                };
+                samples.push(Sample {
+                    series,
+                    at: probe.at,
+                    value,
+                });
+            };
+            if let Some(value) = outlook.found.as_ref().and_then(Value::as_number) {
+                push(Stream::Value, value);
+            }
+            // What never moved has deviation 0 and the band's floor: nothing worth a series.
+            if outlook.forecast.is_some() || outlook.deviation != 0.0 {
+                push(Stream::Deviation, outlook.deviation);
+                push(Stream::BandLower, -outlook.band.lower);
+                push(Stream::BandUpper, outlook.band.upper);
+            }
+        }
+        if let Err(error) = self.world.history.append(&samples).await {
+            warn!(%error, "samples could not be kept; deciding goes on");
+        }
+        let notable = |o: &&PropertyOutlook| o.breach != Breach::None;
+        let forecasts: Vec<_> = (self.outlooks.iter())
+            .filter(notable)
+            .filter_map(|o| Some((o.path.clone(), o.forecast.clone()?)))
+            .collect();
+        if forecasts.is_empty() {
+            return;
+        }
+        if let Err(error) = self
+            .world
+            .history
+            .append_forecasts(&self.settings.name, &forecasts)
+            .await
+        {
+            warn!(%error, "forecasts could not be kept; deciding goes on");
+        }
+    }
+}
+
+/// Properties whose drift would be a rollout if other resources had it too.
+fn drifting(outlooks: &[PropertyOutlook]) -> BTreeSet<PropertyPath> {
+    outlooks
+        .iter()
+        .filter(|o| o.breach != Breach::None && o.severity >= Severity::Warn)
+        .map(|o| o.path.clone())
+        .collect()
+}
+
+/// The configuration that differs between two probes of the same instance.
+fn changes(resource: &evenkeel_core::ResourceId, last: &Probe, now: &Probe) -> Vec<PropertyChange> {
+    let configuration = |probe: &Probe, path: &PropertyPath| {
+        probe
+            .properties
+            .get(path)
+            .filter(|p| p.origin == Origin::Configuration)
+            .cloned()
+    };
+    let paths: BTreeSet<&PropertyPath> = last
+        .properties
+        .keys()
+        .chain(now.properties.keys())
+        .collect();
+    paths
+        .into_iter()
+        .filter(|path| !now.is_unreadable(path) && !last.is_unreadable(path))
+        .filter_map(|path| {
+            let (old, new) = (configuration(last, path), configuration(now, path));
+            let differ = old.as_ref().map(|o| &o.value) != new.as_ref().map(|n| &n.value);
+            let place = new.as_ref().or(old.as_ref()).and_then(|p| p.place.clone());
+            differ.then(|| PropertyChange {
+                resource: resource.clone(),
+                property: path.clone(),
+                at: now.at,
+                old: old.map(|o| o.value),
+                new: new.map(|n| n.value),
+                place,
+            })
+        })
+        .collect()
+}
+
+fn or_absent(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "absent".to_owned())
+}
+
+fn changes_sentence(changes: &[PropertyChange]) -> String {
+    const NAMED: usize = 3;
+    let text = |value: &Option<Value>| or_absent(value.as_ref().map(|v| format!("{v:.60}")));
+    let mut parts: Vec<String> = changes
+        .iter()
+        .take(NAMED)
+        .map(|c| format!("{}: {} -> {}", c.property, text(&c.old), text(&c.new)))
+        .collect();
+    if changes.len() > NAMED {
+        parts.push(format!("and {} more", changes.len() - NAMED));
+    }
+    parts.join("; ")
+}
