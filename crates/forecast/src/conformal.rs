@@ -6,7 +6,7 @@
 //! followed by quantile tracking, the P of conformal PID control (Angelopoulos, Candès, Tibshirani
 //! 2023): `q += rate * scale * (p - [score <= q])`, `scale` being the running mean of |score|. For any
 //! sequence of scores the share of scores at or below `q` tends to `p`, as long as they are bounded, which
-//! [`SCORE_LIMIT`] sees to. Three rates run side by side and are averaged by exponential weights on
+//! `SCORE_LIMIT` sees to. Three rates run side by side and are averaged by exponential weights on
 //! their discounted pinball loss, apart for lower, middle and upper levels (after DtACI, Gibbs and
 //! Candès 2024, but on the scale of quantiles, where no interval becomes infinite).
 //!
@@ -40,7 +40,7 @@ pub const NORMAL: PerLevel = [
 ];
 
 /// Steps as shares of the running mean |score|: patient, middling, hasty.
-const RATES: [f32; 3] = [0.01, 0.05, 0.2];
+const RATES: [f32; 3] = [0.02, 0.1, 0.5];
 
 /// No score counts for more: the first change after long calm would otherwise throw the offsets out
 /// for good.

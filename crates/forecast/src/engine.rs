@@ -9,23 +9,20 @@
 
 use std::time::Duration;
 
-use evenkeel_core::forecast::{HorizonGrid, LEVELS, ModelWeight, Quantiles};
+use evenkeel_core::forecast::{HorizonGrid, ModelWeight, Quantiles};
 use evenkeel_core::time::Timestamp;
 
 use crate::changepoint::OnsetTracker;
 use crate::conformal::PerLevel;
 use crate::experts::{PerModel, combine};
 use crate::horizon::{Anchor, anchors};
-use crate::mixture::{ConstantRun, Scoreboard};
+use crate::mixture::{ConstantRun, RESOLUTION, Scoreboard};
 use crate::models::{Continuation, MODELS, Model, Moments, VARIANCE_FLOOR, pool};
 use crate::trend::TrendEvidence;
 
 /// Of a constant run so many observations are played to the models: enough to know the level, few
 /// enough that the first change shows in the variance.
 const REPLAYED: u32 = 32;
-
-/// No interval is narrower than this share of the value: the resolution of the arithmetic.
-const RESOLUTION: f64 = 1e-12;
 
 /// Deviations are widened by the root of `1 + SHORT_HISTORY / n` after `n` observations: a variance
 /// learned from few is itself uncertain (the variance of a Student distribution, to first order).
@@ -101,7 +98,8 @@ impl Engine {
         self.trend.observe(shifted);
         let onset_before = self.onset.onset();
         self.onset.observe(at, shifted);
-        if self.onset.onset() != onset_before {
+        // An onset that moves back joins steps to one drift; nothing new has begun with it.
+        if self.onset.onset() > onset_before {
             self.anchors.iter_mut().for_each(Anchor::begin_regime);
             self.models
                 .iter_mut()
@@ -193,12 +191,8 @@ impl Engine {
         let share = (grid_index - from) as f64 / (to - from) as f64;
         let (a, b) = (&beliefs[lower], &beliefs[upper]);
         Belief {
-            weights: std::array::from_fn::<_, MODELS, _>(|i| {
-                a.weights[i] + share * (b.weights[i] - a.weights[i])
-            }),
-            offsets: std::array::from_fn::<_, { LEVELS.len() }, _>(|i| {
-                a.offsets[i] + share * (b.offsets[i] - a.offsets[i])
-            }),
+            weights: std::array::from_fn(|i| a.weights[i] + share * (b.weights[i] - a.weights[i])),
+            offsets: std::array::from_fn(|i| a.offsets[i] + share * (b.offsets[i] - a.offsets[i])),
         }
     }
 
@@ -298,6 +292,7 @@ fn finite(value: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::experts::PRIOR;
+    use evenkeel_core::forecast::LEVELS;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -340,7 +335,7 @@ mod tests {
         let beliefs: Vec<Belief> = (0..engine.anchors.len())
             .map(|anchor| Belief {
                 weights: PRIOR,
-                offsets: [f64::from(anchor as u32); 13],
+                offsets: [anchor as f64; LEVELS.len()],
             })
             .collect();
         let offsets: Vec<f64> = (0..grid.len())

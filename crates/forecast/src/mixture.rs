@@ -25,6 +25,9 @@ use crate::models::pool;
 /// No value counts for more: a deviation so many tolerances away is outside whatever its digits are.
 pub const VALUE_LIMIT: f64 = 1e30;
 
+/// Values that differ by less than this share are the same but for rounding. No interval is narrower.
+pub(crate) const RESOLUTION: f64 = 4.0 * f64::EPSILON;
+
 /// Makes [`Mixture`] forecasters.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MixtureFactory;
@@ -46,6 +49,12 @@ pub(crate) struct ConstantRun {
 }
 
 impl ConstantRun {
+    /// Whether `value` is the run's but for rounding. The run's first value stays the measure, so that
+    /// nothing can creep away under it.
+    fn holds(&self, value: f64) -> bool {
+        (value - self.value).abs() <= RESOLUTION * self.value.abs()
+    }
+
     /// The mean time between its observations; zero if there is only one.
     pub(crate) fn mean_gap(&self) -> Duration {
         let gaps = u32::try_from(self.count.saturating_sub(1)).unwrap_or(u32::MAX);
@@ -115,7 +124,7 @@ impl Forecaster for Mixture {
                 };
                 self.state = State::Constant(run);
             }
-            State::Constant(run) if run.value == value => {
+            State::Constant(run) if run.holds(value) => {
                 run.last = at;
                 run.count += 1;
                 self.scoreboard.score_certain();
@@ -290,6 +299,12 @@ mod tests {
         assert_eq!(mixture.onset(), None);
         assert_eq!(mixture.measured_coverage(0.9), Some((1.0, 999)));
         assert_eq!(mixture.in_control_half_widths(0.9), Some((0.0, 0.0)));
+    }
+
+    #[test]
+    fn rounding_is_no_change() {
+        let mixture = after((0..100).map(|i| if i % 2 == 0 { 0.3 } else { 0.1 + 0.2 }));
+        assert!(matches!(mixture.state, State::Constant(_)));
     }
 
     #[test]

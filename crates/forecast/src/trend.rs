@@ -7,6 +7,7 @@
 //! at most 2 if the step fell inside a block, `m` after `m` equal steps, about 1 on a random walk, near 0
 //! on noise round a level. It has no unit and needs no variance (self-normalised sums: de la Peña, Lai
 //! and Shao 2009). Blocks of four sizes see staircases and slopes of as many tempos.
+//! Blocks count observations, not time: evidence comes with what was seen, not with what was missed.
 
 /// Observations in a block.
 const SIZES: [u32; 4] = [1, 4, 16, 64];

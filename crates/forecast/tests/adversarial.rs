@@ -76,6 +76,22 @@ fn hostile_series_are_survived() {
 }
 
 #[test]
+fn the_ends_of_time_are_survived() {
+    let mut mixture = Mixture::new(&grid());
+    for (instant, value) in [
+        (i64::MIN, 0.0),
+        (-1, 1.0),
+        (0, 1e30),
+        (1, -1e30),
+        (i64::MAX - 1, 2.0),
+        (i64::MAX, 5.0),
+    ] {
+        mixture.observe(Timestamp::from_millis(instant), value);
+        check_sane(&mixture);
+    }
+}
+
+#[test]
 fn the_same_calls_give_the_same_answers() {
     let answer = || {
         let mut forecaster = MixtureFactory.forecaster(&grid(), 7);
