@@ -1,0 +1,151 @@
+//! Following a saga to its end, by asking again and again. The saga runs in the daemon: whatever
+//! happens here, it goes on.
+
+use std::collections::BTreeSet;
+
+use evenkeel_api::ClientError;
+use evenkeel_api::wire::{RunOutcome, RunView, StepStatus};
+
+use crate::error::CliError;
+use crate::render::{Paint, Painted, step_line};
+use crate::session::Session;
+
+/// How many looks in a row may fail before it is given up: a daemon that is started anew takes up
+/// its sagas, and answers again within that.
+const FAILED_LOOKS_MAX: u32 = 60;
+
+/// What is shown while it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// Every step as it ends, and on a terminal the one under way.
+    Shown,
+    /// Nothing.
+    Silent,
+}
+
+/// Counts failures that may pass.
+#[derive(Debug, Default)]
+pub(crate) struct Patience {
+    failed_looks: u32,
+}
+
+impl Patience {
+    /// The answer; `None` if there was none and it is worth asking again.
+    pub(crate) fn judge<A>(
+        &mut self,
+        answer: Result<A, ClientError>,
+    ) -> Result<Option<A>, ClientError> {
+        match answer {
+            Ok(answer) => {
+                self.failed_looks = 0;
+                Ok(Some(answer))
+            }
+            Err(error) if error.may_pass() && self.failed_looks < FAILED_LOOKS_MAX => {
+                self.failed_looks += 1;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Follows a saga to its end and gives it back as it was then.
+pub(crate) async fn follow_run(
+    session: &mut Session<'_>,
+    run: &str,
+    progress: Progress,
+) -> Result<RunView, CliError> {
+    let mut patience = Patience::default();
+    let mut told = BTreeSet::new();
+    loop {
+        let answer = session.client.run(run).await;
+        let seen = patience.judge(answer).map_err(|error| {
+            CliError::Failed(format!(
+                "{error}; {run} goes on in the daemon, look with `evenkeel saga show {run}`"
+            ))
+        })?;
+        if let Some(view) = seen {
+            if progress == Progress::Shown {
+                tell(session, &view, &mut told)?;
+            }
+            if view.outcome.is_some() {
+                return Ok(view);
+            }
+        }
+        tokio::time::sleep(session.poll).await;
+    }
+}
+
+/// Writes the steps that ended since the last look. A step is told once per way of ending: one that
+/// was done and is undone later is told twice.
+fn tell(
+    session: &mut Session<'_>,
+    run: &RunView,
+    told: &mut BTreeSet<(usize, StepStatus)>,
+) -> Result<(), CliError> {
+    let style = session.screen.style;
+    let live = session.screen.live;
+    if live {
+        write!(session.out, "\r\x1b[2K")?;
+    }
+    // Undoing goes backwards.
+    let backwards = run.steps.iter().any(|step| match step.status {
+        StepStatus::Undoing | StepStatus::Undone | StepStatus::UndoFailed => true,
+        StepStatus::Pending
+        | StepStatus::Running
+        | StepStatus::Done
+        | StepStatus::Skipped
+        | StepStatus::Failed => false,
+    });
+    let mut order: Vec<usize> = (0..run.steps.len()).collect();
+    if backwards {
+        order.reverse();
+    }
+    let mut under_way = None;
+    for index in order {
+        let step = &run.steps[index];
+        let line = Painted::plain("  ").join(step_line(run, step));
+        match step.status {
+            StepStatus::Pending => {}
+            StepStatus::Running | StepStatus::Undoing => under_way = Some(line),
+            StepStatus::Done
+            | StepStatus::Skipped
+            | StepStatus::Failed
+            | StepStatus::Undone
+            | StepStatus::UndoFailed => {
+                if told.insert((index, step.status)) {
+                    writeln!(session.out, "{}", line.render(style).trim_end())?;
+                }
+            }
+        }
+    }
+    if let (true, Some(line)) = (live, under_way) {
+        write!(session.out, "{}", line.render(style))?;
+    }
+    Ok(session.out.flush()?)
+}
+
+/// How a saga ended, as a line and as the command's end.
+pub(crate) fn conclude(session: &mut Session<'_>, run: &RunView) -> Result<(), CliError> {
+    let way_out = format!("look with `evenkeel saga show {}`", run.id);
+    match run.outcome {
+        Some(RunOutcome::Done) => {
+            let line = Painted::new(Paint::Green, format!("{} {} is done", run.id, run.kind));
+            Ok(writeln!(
+                session.out,
+                "{}",
+                line.render(session.screen.style)
+            )?)
+        }
+        None => Ok(()),
+        Some(RunOutcome::Undone) => Err(CliError::Failed(format!(
+            "{} {} failed and was undone, everything is as it was: {way_out}",
+            run.id, run.kind
+        ))),
+        Some(RunOutcome::Stuck) => Err(CliError::Failed(format!(
+            "{} {} is stuck and holds {}: {way_out}, and `evenkeel release {}` when you have put it \
+             right",
+            run.id, run.kind, run.resource, run.resource
+        ))),
+    }
+}

@@ -1,0 +1,226 @@
+//! Small texts: times, spans, sizes, values, deviations.
+
+use std::time::Duration;
+
+use evenkeel_api::wire::{Band, WireValue};
+use evenkeel_core::property::number_text;
+use evenkeel_core::{Brief, Timestamp};
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+/// The text with control characters, and those that turn the direction of writing, as escapes.
+pub fn clean(text: &str) -> String {
+    let is_harmful = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(is_harmful) {
+        return text.to_owned();
+    }
+    text.chars()
+        .fold(String::with_capacity(text.len()), |mut cleaned, c| {
+            if is_harmful(c) {
+                cleaned.extend(c.escape_default());
+            } else {
+                cleaned.push(c);
+            }
+            cleaned
+        })
+}
+
+/// The text on one line: its lines joined by spaces, the rest cleaned.
+pub fn one_line(text: &str) -> String {
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    clean(&lines.join(" "))
+}
+
+/// The text in at most `columns` columns; what is too long loses its middle, since paths differ at
+/// both ends.
+pub fn elide(text: &str, columns: usize) -> String {
+    let text = clean(text);
+    if text.width() <= columns {
+        return text;
+    }
+    let room = columns.saturating_sub(1);
+    let head = take_columns(text.chars(), room / 2);
+    let tail = take_columns(text.chars().rev(), room - room / 2);
+    format!("{head}…{}", tail.chars().rev().collect::<String>())
+}
+
+fn take_columns(characters: impl Iterator<Item = char>, columns: usize) -> String {
+    let mut left = columns;
+    characters
+        .take_while(|c| {
+            let width = c.width().unwrap_or(0);
+            let fits = width <= left;
+            left = left.saturating_sub(width);
+            fits
+        })
+        .collect()
+}
+
+/// An instant on the wire; `None` where it is none.
+pub fn parse_time(instant: &str) -> Option<Timestamp> {
+    let at: jiff::Timestamp = instant.parse().ok()?;
+    Some(Timestamp::from_millis(at.as_millisecond()))
+}
+
+/// Date and time in UTC to the second: `2026-11-24 23:14:05Z`.
+pub fn date_time(instant: &str) -> String {
+    parse_time(instant).map_or_else(
+        || clean(instant),
+        |at| {
+            let text = at.to_string();
+            format!("{}Z", text.get(..19).unwrap_or(&text).replace('T', " "))
+        },
+    )
+}
+
+/// Time of day in UTC to the second: `23:14:05Z`.
+pub fn time_of_day(instant: &str) -> String {
+    let text = date_time(instant);
+    text.split_once(' ')
+        .map_or(text.clone(), |(_, time)| time.to_owned())
+}
+
+/// An instant seen from `now`: `3 min ago`, `in 2 h`, `now`.
+pub fn from_now(now: Timestamp, instant: &str) -> String {
+    let Some(at) = parse_time(instant) else {
+        return clean(instant);
+    };
+    let (past, ahead) = (now.since(at), at.since(now));
+    if past.max(ahead) < Duration::from_secs(1) {
+        "now".to_owned()
+    } else if past > ahead {
+        format!("{} ago", Brief(past))
+    } else {
+        format!("in {}", Brief(ahead))
+    }
+}
+
+/// A span in seconds as people say it; what is no span is zero.
+pub fn span(seconds: f64) -> String {
+    Brief(Duration::try_from_secs_f64(seconds).unwrap_or_default()).to_string()
+}
+
+/// A span in milliseconds as people say it.
+pub fn span_ms(milliseconds: u64) -> String {
+    Brief(Duration::from_millis(milliseconds)).to_string()
+}
+
+/// A size: `1.5 MiB`.
+pub fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    // Sizes are shown to two digits; what is lost above 2^53 is not seen.
+    #[allow(clippy::cast_precision_loss)]
+    let mut size = bytes as f64 / 1024.0;
+    let mut unit = UNITS[0];
+    for next in &UNITS[1..] {
+        if size < 1023.95 {
+            break;
+        }
+        size /= 1024.0;
+        unit = next;
+    }
+    format!("{size:.1} {unit}")
+}
+
+/// A deviation with its sign: `+0.42`.
+pub fn deviation(value: f64) -> String {
+    // Not "-0.00".
+    format!("{:+.2}", if value.abs() < 0.005 { 0.0 } else { value })
+}
+
+/// A band as the interval that it is: `-0.20..+0.35`.
+pub fn band(band: Band) -> String {
+    format!("{}..{}", deviation(-band.lower), deviation(band.upper))
+}
+
+/// A probability: `97 %`. What is not quite certain never looks as if it were.
+pub fn percent(probability: f64) -> String {
+    match probability * 100.0 {
+        p if p > 99.0 && p < 100.0 => ">99 %".to_owned(),
+        p if p > 0.0 && p < 1.0 => "<1 %".to_owned(),
+        p => format!("{p:.0} %"),
+    }
+}
+
+/// A value with its unit; `absent` where there is none.
+pub fn value(value: Option<&WireValue>, unit: Option<&str>) -> String {
+    match (value, unit) {
+        (None, _) => "absent".to_owned(),
+        (Some(value), None) => clean(&value.text),
+        (Some(value), Some(unit)) => clean(&format!("{} {unit}", value.text)),
+    }
+}
+
+/// A number with its unit.
+pub fn number(value: f64, unit: Option<&str>) -> String {
+    let number = number_text(value);
+    unit.map_or(number.clone(), |unit| clean(&format!("{number} {unit}")))
+}
+
+/// `1 thing`, `2 things`.
+pub fn count(n: u64, thing: &str) -> String {
+    format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_seen_from_now() {
+        let now = parse_time("2026-11-24T23:14:05Z").unwrap();
+        let check = |instant: &str, text: &str| assert_eq!(from_now(now, instant), text);
+        check("2026-11-24T23:11:05.000Z", "3 min ago");
+        check("2026-11-25T01:14:05Z", "in 2 h");
+        check("2026-11-24T23:14:05.400Z", "now");
+        check("soon", "soon");
+        assert_eq!(
+            date_time("2026-11-24T23:11:05.250Z"),
+            "2026-11-24 23:11:05Z"
+        );
+        assert_eq!(time_of_day("2026-11-24T23:11:05.250Z"), "23:11:05Z");
+    }
+
+    #[test]
+    fn what_is_too_long_loses_its_middle() {
+        assert_eq!(
+            elide("nginx.conf/http/keepalive_timeout", 15),
+            "nginx.c…timeout"
+        );
+        assert_eq!(elide("short", 15), "short");
+        assert_eq!(elide("漢字漢字漢字", 7).width(), 5);
+    }
+
+    #[test]
+    fn sizes_and_probabilities_are_for_people() {
+        assert_eq!(
+            (bytes(17).as_str(), bytes(1536).as_str()),
+            ("17 B", "1.5 KiB")
+        );
+        assert_eq!(bytes(u64::MAX), "16384.0 PiB");
+        assert_eq!(bytes(1024 * 1024 - 1), "1.0 MiB");
+        assert_eq!(
+            (percent(0.97).as_str(), percent(0.9999).as_str()),
+            ("97 %", ">99 %")
+        );
+        assert_eq!(
+            (percent(1.0).as_str(), percent(0.0).as_str()),
+            ("100 %", "0 %")
+        );
+        assert_eq!(deviation(-0.001), "+0.00");
+    }
+
+    #[test]
+    fn several_lines_become_one() {
+        assert_eq!(one_line("a\n  b\r\n\nc\x07"), "a b c\\u{7}");
+    }
+}
