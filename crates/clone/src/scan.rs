@@ -118,18 +118,18 @@ impl<'a, 's> Scanner<'a, 's> {
     ) -> Result<Option<Live>, CloneError> {
         self.live = known;
         self.refresh_root()?;
+        let links = self
+            .live
+            .found
+            .values()
+            .filter_map(|found| found.entry.hard_link_to.clone());
+        let led: HashSet<RelativePath> = links.collect();
         for path in changed {
             let path = self.outermost_new(path);
             let gone: Vec<_> = (self.live.found.range(path.clone()..))
                 .take_while(|(at, _)| at.as_bytes().starts_with(path.as_bytes()))
                 .filter(|(at, _)| at.is_at_or_beneath(&path))
                 .map(|(at, found)| (at.clone(), found.entry.hard_link_to.is_some()))
-                .collect();
-            let led: HashSet<_> = self
-                .live
-                .found
-                .values()
-                .filter_map(|f| f.entry.hard_link_to.as_ref())
                 .collect();
             if gone.iter().any(|(at, linked)| *linked || led.contains(at)) {
                 return Ok(None);
