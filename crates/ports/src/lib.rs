@@ -13,6 +13,7 @@
 //! | [`Clock`] | time | `evenkeel-daemon`, simulations |
 
 mod clock;
+pub mod contract;
 mod driver;
 pub mod fake;
 mod history;
