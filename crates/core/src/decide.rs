@@ -323,11 +323,12 @@ fn probe_lost(
 ) -> Decision {
     let lost_for = now - since;
     if lost_for < policy.probe_lost_after {
-        let reason = Reason::Quiet;
-        return Decision {
-            notable: false,
-            ..conclude(state, reason, vec![], vec![], vec![])
-        };
+        // A moment without a view is no news: what lasted before it is not over.
+        let lasting = state.alerted.clone();
+        let mut decision = conclude(state, Reason::Quiet, vec![], vec![], vec![]);
+        decision.state.alerted = lasting;
+        decision.notable = false;
+        return decision;
     }
     let reason = Reason::Unknown {
         why: why.to_owned(),
@@ -445,6 +446,17 @@ fn commanded(
             return move_by_hand(policy, state, PlanKind::Failback, by, facts, now);
         }
         Command::Reinstate => return reinstate_by_hand(state, by, facts, now),
+        Command::Pause {
+            until: Some(until), ..
+        }
+        | Command::Approve { until }
+        | Command::OpenWindow { until, .. }
+            if *until <= now =>
+        {
+            Reason::Refused {
+                what: format!("{until} is past: name an instant to come"),
+            }
+        }
         Command::Pause { why, until } => {
             state.pause = Some(Pause {
                 by: by.to_owned(),
@@ -656,7 +668,9 @@ fn conclude(
         });
     }
     let notable = acts || is_new && reason.is_worth_a_record(state.alerted.is_some());
-    state.alerted = reason.lasts().then_some(key);
+    if !reason.is_answer() {
+        state.alerted = reason.lasts().then_some(key);
+    }
     Decision {
         state,
         actions,

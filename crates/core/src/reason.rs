@@ -236,6 +236,26 @@ impl Reason {
         }
     }
 
+    /// Whether it answers a person and says nothing of the resource, so that what lasted goes on.
+    pub(crate) fn is_answer(&self) -> bool {
+        match self {
+            Self::Commanded { .. } | Self::Refused { .. } => true,
+            Self::Quiet
+            | Self::Watched { .. }
+            | Self::NotSustained { .. }
+            | Self::HeldBack { .. }
+            | Self::FailOver { .. }
+            | Self::Unknown { .. }
+            | Self::BaselineTaken
+            | Self::Seeded
+            | Self::Moved { .. }
+            | Self::MoveUndone { .. }
+            | Self::Stuck { .. }
+            | Self::Reinstated { .. }
+            | Self::ReinstatementFailed { .. } => false,
+        }
+    }
+
     /// Whether it is recorded as an event; quiet is when it ends something that lasted.
     pub(crate) fn is_worth_a_record(&self, something_lasted: bool) -> bool {
         match self {
