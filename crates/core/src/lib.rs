@@ -20,6 +20,7 @@ pub mod policy;
 pub mod property;
 pub mod reason;
 pub mod record;
+pub mod replay;
 pub mod state;
 pub mod time;
 pub mod watch;
