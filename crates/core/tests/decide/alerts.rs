@@ -1,0 +1,146 @@
+//! People are told once of what lasts, and every time of what happens.
+
+use evenkeel_core::decide::{Command, Input};
+use evenkeel_core::outlook::Breach;
+use evenkeel_core::policy::{Mode, When};
+use evenkeel_core::property::Severity;
+use evenkeel_core::reason::Reason;
+use evenkeel_core::state::Phase;
+
+use crate::case::*;
+
+fn advised() -> Case {
+    Case::failing_over().with(|c| c.policy.mode = Mode::Advise)
+}
+
+#[test]
+fn what_lasts_is_said_once() {
+    let mut case = advised();
+    let first = case.assess();
+    assert_eq!(alerts(&first), [Severity::Critical]);
+    assert!(first.notable);
+    for minutes_left in [9, 8, 7] {
+        case = case.after(&case.assess(), SECOND);
+        // The numbers move on; the matter is the same.
+        case.outlooks[0].breach = predicted(minutes_left * MINUTE, 0.98);
+        let again = case.assess();
+        assert!(alerts(&again).is_empty() && !again.notable);
+    }
+}
+
+#[test]
+fn another_property_or_another_guard_is_another_matter() {
+    let case = advised();
+    let told = case.after(&case.assess(), SECOND);
+    let other_property = told.clone().with(|c| c.outlooks[0].path = "other".into());
+    assert_eq!(alerts(&other_property.assess()).len(), 1);
+    let other_guard = told.with(|c| {
+        c.policy.mode = Mode::Act;
+        c.facts.may_lease = false;
+    });
+    assert_eq!(alerts(&other_guard.assess()).len(), 1);
+}
+
+#[test]
+fn what_came_back_is_said_again_and_its_end_is_recorded() {
+    let case = advised();
+    let told = case.after(&case.assess(), SECOND);
+    let quiet = told.clone().with(|c| c.outlooks[0].breach = Breach::None);
+    let over = quiet.assess();
+    assert_eq!(over.explanation.reason, Reason::Quiet);
+    assert!(
+        over.notable && alerts(&over).is_empty(),
+        "the end is recorded"
+    );
+    let stays = quiet.after(&over, SECOND).assess();
+    assert!(!stays.notable);
+    let back = told.after(&over, SECOND).assess();
+    assert_eq!(alerts(&back), [Severity::Critical]);
+}
+
+#[test]
+fn a_probe_lost_for_a_moment_ends_nothing_that_lasts() {
+    let case = advised();
+    let told = case.after(&case.assess(), SECOND);
+    let lost = told.give(&Input::ProbeLost {
+        since: told.now,
+        why: "timed out",
+    });
+    let again = told.after(&lost, SECOND).assess();
+    assert!(alerts(&again).is_empty(), "it was said before");
+}
+
+#[test]
+fn a_persons_word_ends_nothing_that_lasts() {
+    let case = advised();
+    let told = case.after(&case.assess(), SECOND);
+    for command in [Command::Resume, Command::Release] {
+        let decision = told.command(&command);
+        let again = told.after(&decision, SECOND).assess();
+        assert!(alerts(&again).is_empty(), "after {command:?}");
+    }
+}
+
+#[test]
+fn how_urgent_an_alert_is_depends_on_who_can_do_something() {
+    let check = |change: fn(&mut Case), expected: &[Severity]| {
+        let decision = Case::failing_over().with(change).assess();
+        assert_eq!(
+            alerts(&decision),
+            expected,
+            "{:?}",
+            decision.explanation.reason
+        );
+    };
+    check(|_| (), &[Severity::Critical]);
+    check(|c| c.facts.may_lease = false, &[Severity::Critical]);
+    check(
+        |c| c.state.failovers = vec![NOON.before(SECOND)],
+        &[Severity::Warn],
+    );
+    check(|c| c.policy.when = When::LatestSafe, &[]);
+    check(
+        |c| {
+            c.state.phase = Phase::Moving {
+                run: c.facts.next_run,
+            }
+        },
+        &[],
+    );
+    check(
+        |c| c.outlooks[0].severity = Severity::Warn,
+        &[Severity::Warn],
+    );
+    check(|c| c.state.sustain = Default::default(), &[]);
+}
+
+#[test]
+fn every_reason_has_a_sentence_that_ends_without_a_full_stop() {
+    let case = Case::failing_over();
+    let decisions = [
+        case.assess(),
+        advised().assess(),
+        case.clone().with(|c| c.outlooks.clear()).assess(),
+        case.clone()
+            .with(|c| c.outlooks[0].severity = Severity::Warn)
+            .assess(),
+        case.clone()
+            .with(|c| c.state.sustain = Default::default())
+            .assess(),
+        case.give(&Input::BaselineTaken),
+        case.give(&Input::Seeded),
+        case.give(&Input::ProbeLost {
+            since: NOON.before(HOUR),
+            why: "gone",
+        }),
+        case.command(&Command::Resume),
+        case.command(&Command::Release),
+    ];
+    for decision in decisions {
+        let sentence = decision.explanation.reason.sentence();
+        assert!(
+            !sentence.is_empty() && !sentence.ends_with('.'),
+            "{sentence}"
+        );
+    }
+}

@@ -1,0 +1,14 @@
+//! Tests of `decide` from outside, by topic. Each starts from a case that fails over, and changes one
+//! thing: so a test shows what that one thing does.
+
+// Clippy spares `unwrap` in functions marked as tests, but not in what they share.
+#![allow(clippy::unwrap_used)]
+
+mod alerts;
+mod case;
+mod commands;
+mod guards;
+mod properties;
+mod replays;
+mod runs;
+mod triggers;

@@ -1,0 +1,246 @@
+//! Replays: whole histories through the watch and `decide`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use evenkeel_core::baseline::Baseline;
+use evenkeel_core::failover::{Capabilities, Outcome};
+use evenkeel_core::forecast::{
+    Forecast, Forecaster, ForecasterFactory, HorizonGrid, ModelWeight, Quantiles,
+};
+use evenkeel_core::policy::{Mode, Policy, PropertyRule, RiskTolerance, Tolerance};
+use evenkeel_core::property::{Observed, Probe, Severity, Value};
+use evenkeel_core::reason::Reason;
+use evenkeel_core::replay::{Assumed, Entry, Replayed, Setting, replay};
+use evenkeel_core::{BaselineVersion, Instance, Timestamp};
+use proptest::prelude::*;
+
+use crate::case::*;
+
+/// Goes on in a straight line through the last two observations, with a spread of a hundredth.
+#[derive(Debug)]
+struct StraightLine {
+    grid: HorizonGrid,
+    last: Vec<(Timestamp, f64)>,
+}
+
+impl Forecaster for StraightLine {
+    fn observe(&mut self, at: Timestamp, value: f64) {
+        self.last.push((at, value));
+    }
+
+    fn forecast(&self) -> Option<Forecast> {
+        let [.., (_, before), (origin, last)] = self.last[..] else {
+            return None;
+        };
+        let quantiles = self.grid.steps().iter().map(|&steps| {
+            let median = last + (last - before) * f64::from(steps);
+            Quantiles::new(std::array::from_fn(|i| median + 0.01 * (i as f64 - 6.0)))
+        });
+        Some(Forecast {
+            origin,
+            grid: self.grid.clone(),
+            quantiles: quantiles.collect(),
+        })
+    }
+
+    fn in_control_half_widths(&self, _: f64) -> Option<(f64, f64)> {
+        None
+    }
+
+    fn set_in_control(&mut self, _: bool) {}
+
+    fn onset(&self) -> Option<Timestamp> {
+        None
+    }
+
+    fn restart(&mut self) {
+        self.last.clear();
+    }
+
+    fn weights(&self) -> Vec<ModelWeight> {
+        Vec::new()
+    }
+
+    fn measured_coverage(&self, _: f64) -> Option<(f64, u64)> {
+        None
+    }
+}
+
+#[derive(Debug)]
+struct StraightLines;
+
+impl ForecasterFactory for StraightLines {
+    fn forecaster(&self, grid: &HorizonGrid, _: u64) -> Box<dyn Forecaster> {
+        Box::new(StraightLine {
+            grid: grid.clone(),
+            last: Vec::new(),
+        })
+    }
+}
+
+fn policy() -> Policy {
+    let limits = Tolerance::Limits {
+        lower: None,
+        upper: Some(1000.0),
+    };
+    let mut rule = PropertyRule::new("pool", limits).unwrap();
+    rule.severity = Some(Severity::Critical);
+    Policy {
+        mode: Mode::Act,
+        horizon: Duration::from_secs(200),
+        rules: vec![rule],
+        ..Policy::default()
+    }
+}
+
+fn probe(seconds: u64, pool: f64) -> Entry {
+    let at = NOON + Duration::from_secs(seconds);
+    Entry::Probed(Probe {
+        at,
+        instance: Instance::A,
+        properties: BTreeMap::from([("pool".into(), Observed::configuration(Value::Number(pool)))]),
+        unreadable: BTreeMap::new(),
+    })
+}
+
+fn run(policy: &Policy, outcome: Outcome, entries: Vec<Entry>) -> Replayed {
+    let Entry::Probed(approved) = probe(0, 400.0) else {
+        unreachable!("it is one")
+    };
+    let baseline = Baseline {
+        version: BaselineVersion(1),
+        at: NOON,
+        by: "test".into(),
+        note: String::new(),
+        properties: approved.properties,
+        learned: BTreeMap::new(),
+        pinned: None,
+    };
+    let resource = "web".into();
+    let setting = Setting {
+        resource: &resource,
+        policy,
+        baseline: &baseline,
+        factory: &StraightLines,
+        assumed: Assumed {
+            capabilities: Capabilities {
+                single_writer: false,
+                has_traffic: true,
+                has_data: false,
+                can_rehearse: true,
+            },
+            activation: 5 * SECOND,
+            moving: 15 * SECOND,
+            outcome,
+            reinstating: MINUTE,
+        },
+    };
+    replay(&setting, entries)
+}
+
+/// Ten quiet minutes, then a drift of 6 a step until the end.
+fn drift(steps: u64) -> Vec<Entry> {
+    let level = |i: u64| 400.0 + 6.0 * i.saturating_sub(60) as f64;
+    (0..steps).map(|i| probe(10 * i, level(i))).collect()
+}
+
+fn said(replayed: &Replayed) -> Vec<(u64, &'static str)> {
+    let word = |reason: &Reason| match reason {
+        Reason::NotSustained { .. } => "not sustained",
+        Reason::FailOver { .. } => "fail over",
+        Reason::Moved { .. } => "moved",
+        Reason::MoveUndone { .. } => "undone",
+        Reason::Reinstated { .. } => "reinstated",
+        Reason::Quiet => "quiet",
+        Reason::HeldBack { .. } => "held back",
+        other => panic!("{other:?}"),
+    };
+    let told = |d: &evenkeel_core::replay::Decided| {
+        (
+            (d.at - NOON).as_secs(),
+            word(&d.decision.explanation.reason),
+        )
+    };
+    replayed.decisions.iter().map(told).collect()
+}
+
+#[test]
+fn a_drift_is_failed_over_from_once_before_its_limit_and_the_old_primary_reinstated() {
+    let replayed = run(&policy(), Outcome::Done, drift(200));
+    assert_eq!(
+        said(&replayed),
+        [
+            (750, "not sustained"),
+            (770, "fail over"),
+            (780, "held back"),
+            (785, "moved"),
+            (845, "reinstated"),
+        ]
+    );
+    assert_eq!((replayed.moves, replayed.in_time), (1, 1));
+    assert_eq!(replayed.evaluations, 200);
+}
+
+#[test]
+fn a_move_that_fails_heals_nothing() {
+    let replayed = run(&policy(), Outcome::Undone, drift(100));
+    let said = said(&replayed);
+    assert_eq!(said[3], (785, "undone"));
+    assert_eq!(said.last().unwrap().1, "held back", "by the cool-down");
+}
+
+#[test]
+fn advising_moves_nothing() {
+    let advise = Policy {
+        mode: Mode::Advise,
+        ..policy()
+    };
+    let replayed = run(&advise, Outcome::Done, drift(200));
+    assert_eq!(replayed.moves, 0);
+    assert_eq!(replayed.alerts.get(&Severity::Critical), Some(&1));
+}
+
+#[test]
+fn once_the_record_has_come_back_it_speaks_again() {
+    let mut entries = drift(100);
+    entries.extend((100..200).map(|i| probe(10 * i, 400.0)));
+    // Beyond the cool-down a second drift sets in.
+    entries.extend((200..300).map(|i| probe(10 * i, 400.0 + 6.0 * (i - 200) as f64)));
+    let replayed = run(&policy(), Outcome::Done, entries);
+    assert_eq!((replayed.moves, replayed.in_time), (2, 2));
+}
+
+#[test]
+fn what_is_out_of_order_is_passed_over_and_nothing_gives_nothing() {
+    let mut entries = drift(10);
+    entries.push(probe(0, 2000.0));
+    assert_eq!(run(&policy(), Outcome::Done, entries).moves, 0);
+    assert_eq!(run(&policy(), Outcome::Done, vec![]), Replayed::default());
+}
+
+proptest! {
+    #[test]
+    fn a_higher_risk_tolerance_never_fails_over_earlier(
+        r in 0.0_f64..1.0,
+        more in 0.0_f64..1.0,
+        moves in proptest::collection::vec(-60.0_f64..60.0, 5..60),
+    ) {
+        let mut level = 400.0;
+        let entries: Vec<Entry> = moves.iter().zip(0..).map(|(step, i)| {
+            level += step;
+            probe(10 * i, level)
+        }).collect();
+        let first = |r: f64| {
+            let policy = Policy { risk_tolerance: RiskTolerance::new(r).unwrap(), ..policy() };
+            let replayed = run(&policy, Outcome::Done, entries.clone());
+            replayed.decisions.iter()
+                .find(|d| matches!(d.decision.explanation.reason, Reason::FailOver { .. }))
+                .map(|d| d.at)
+        };
+        let (bold, wary) = (first((r + more).min(1.0)), first(r));
+        if let Some(bold) = bold {
+            prop_assert!(wary.is_some_and(|wary| wary <= bold), "{:?} after {:?}", wary, bold);
+        }
+    }
+}
