@@ -7,12 +7,16 @@ use evenkeel_api::ClientError;
 use evenkeel_api::wire::{RunOutcome, RunView, StepStatus};
 
 use crate::error::CliError;
+use crate::render::text::elide;
 use crate::render::{Paint, Painted, step_line};
 use crate::session::Session;
 
 /// How many looks in a row may fail before it is given up: a daemon that is started anew takes up
 /// its sagas, and answers again within that.
 const FAILED_LOOKS_MAX: u32 = 60;
+
+/// Columns of the line that is written over.
+const LIVE_COLUMNS: usize = 72;
 
 /// What is shown while it goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,11 +63,15 @@ pub(crate) async fn follow_run(
     let mut told = BTreeSet::new();
     loop {
         let answer = session.client.run(run).await;
-        let seen = patience.judge(answer).map_err(|error| {
-            CliError::Failed(format!(
-                "{error}; {run} goes on in the daemon, look with `evenkeel saga show {run}`"
-            ))
-        })?;
+        let seen = match patience.judge(answer) {
+            Ok(seen) => seen,
+            Err(error) => {
+                clear_line(session)?;
+                return Err(CliError::Failed(format!(
+                    "{error}; {run} goes on in the daemon, look with `evenkeel saga show {run}`"
+                )));
+            }
+        };
         if let Some(view) = seen {
             if progress == Progress::Shown {
                 tell(session, &view, &mut told)?;
@@ -84,10 +92,7 @@ fn tell(
     told: &mut BTreeSet<(usize, StepStatus)>,
 ) -> Result<(), CliError> {
     let style = session.screen.style;
-    let live = session.screen.live;
-    if live {
-        write!(session.out, "\r\x1b[2K")?;
-    }
+    clear_line(session)?;
     // Undoing goes backwards.
     let backwards = run.steps.iter().any(|step| match step.status {
         StepStatus::Undoing | StepStatus::Undone | StepStatus::UndoFailed => true,
@@ -104,25 +109,36 @@ fn tell(
     let mut under_way = None;
     for index in order {
         let step = &run.steps[index];
-        let line = Painted::plain("  ").join(step_line(run, step));
         match step.status {
             StepStatus::Pending => {}
-            StepStatus::Running | StepStatus::Undoing => under_way = Some(line),
+            StepStatus::Running | StepStatus::Undoing => under_way = Some(step),
             StepStatus::Done
             | StepStatus::Skipped
             | StepStatus::Failed
             | StepStatus::Undone
             | StepStatus::UndoFailed => {
                 if told.insert((index, step.status)) {
+                    let line = Painted::plain("  ").join(step_line(run, step));
                     writeln!(session.out, "{}", line.render(style).trim_end())?;
                 }
             }
         }
     }
-    if let (true, Some(line)) = (live, under_way) {
-        write!(session.out, "{}", line.render(style))?;
+    if let (true, Some(step)) = (session.screen.live, under_way) {
+        // Short enough for any terminal: a line that wraps cannot be cleared.
+        let text = elide(&format!("  … {}: {}", step.name, step.what), LIVE_COLUMNS);
+        write!(session.out, "{}", style.paint(Paint::Cyan, &text))?;
     }
     Ok(session.out.flush()?)
+}
+
+/// Takes away the line of the step under way.
+fn clear_line(session: &mut Session<'_>) -> Result<(), CliError> {
+    if session.screen.live {
+        write!(session.out, "\r\x1b[2K")?;
+        session.out.flush()?;
+    }
+    Ok(())
 }
 
 /// How a saga ended, as a line and as the command's end.

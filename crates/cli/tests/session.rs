@@ -13,6 +13,9 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 
+/// A mutex is only poisoned after a panic, which has failed the test already.
+const UNPOISONED: &str = "no thread panicked";
+
 /// A daemon that answers by the request line and body, and remembers what it was asked.
 struct Daemon {
     directory: TempDir,
@@ -39,7 +42,7 @@ impl Daemon {
                 let Ok((line, body)) = read_request(&mut stream).await else {
                     continue;
                 };
-                record.lock().unwrap().push(line.clone());
+                record.lock().expect(UNPOISONED).push(line.clone());
                 let (status, answer) = answer(&line, &body);
                 if status == 0 {
                     continue;
@@ -57,7 +60,7 @@ impl Daemon {
     }
 
     fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
+        self.asked.lock().expect(UNPOISONED).clone()
     }
 
     /// Runs a command line; `typed` is what a person at the terminal answers, `None` is nobody.
@@ -81,7 +84,7 @@ impl Daemon {
             poll: Duration::from_millis(1),
         };
         let outcome = execute(command, &mut session).await;
-        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let text = |bytes| String::from_utf8(bytes).expect("all output is UTF-8");
         Done {
             outcome,
             out: text(out),
@@ -151,7 +154,7 @@ fn failing_over(outcome: &'static str) -> io::Result<Daemon> {
         }
         "POST /v1/resources/web/failover" => (202, acted(true, Some("r12"), "failover r12 begun")),
         "GET /v1/runs/r12" => {
-            let mut looks = looks.lock().unwrap();
+            let mut looks = looks.lock().expect(UNPOISONED);
             *looks += 1;
             (
                 200,

@@ -44,7 +44,11 @@ pub struct ActArgs {
 
 /// `baseline accept`
 #[derive(Clone, Debug, Args)]
-#[command(group(ArgGroup::new("what").required(true).args(["paths", "all"])))]
+#[command(
+    group(ArgGroup::new("what").required(true).args(["paths", "all"])),
+    // clap would write the group before the resource.
+    override_usage = "evenkeel baseline accept [OPTIONS] --note <TEXT> <RESOURCE> <PATH>...|--all",
+)]
 pub struct AcceptArgs {
     /// Of which resource
     pub resource: String,

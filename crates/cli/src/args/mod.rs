@@ -20,6 +20,7 @@ pub use span::{Moment, parse_moment, parse_span};
 #[derive(Debug, Parser)]
 #[command(
     name = "evenkeel",
+    bin_name = "evenkeel",
     version,
     propagate_version = true,
     max_term_width = 100
@@ -38,8 +39,15 @@ pub struct Globals {
     /// $XDG_RUNTIME_DIR/evenkeel.sock]
     #[arg(long, global = true, value_name = "PATH", env = "EVENKEEL_SOCKET")]
     pub socket: Option<PathBuf>,
-    /// When to use colour
-    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = ColourChoice::Auto)]
+    /// When to use colour: auto, always, never
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t = ColourChoice::Auto,
+        hide_possible_values = true
+    )]
     pub color: ColourChoice,
 }
 

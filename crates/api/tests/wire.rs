@@ -1,0 +1,118 @@
+//! What stands on the wire, pinned: scripts and dashboards read these names.
+
+use evenkeel_api::wire::{
+    Acted, Band, Breach, BreachKind, GuardCheck, Instance, Origin, PhaseKind, PlanView,
+    PlannedStep, Property, Severity, StepStatus, ValueKind, WireValue,
+};
+use serde_json::{Value, json};
+
+fn check<W>(value: &W, wire: &Value)
+where
+    W: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug,
+{
+    let written = serde_json::to_value(value).expect("wire types are JSON");
+    assert_eq!(&written, wire);
+    let read: W = serde_json::from_value(written).expect("what was written is read");
+    assert_eq!(&read, value);
+}
+
+#[test]
+fn a_property_is_flat_with_units_in_its_names() {
+    let value = |n: f64, text: &str| {
+        Some(WireValue {
+            kind: ValueKind::Number,
+            value: n.into(),
+            text: text.into(),
+        })
+    };
+    let property = Property {
+        path: "memory/used".into(),
+        value: value(1024.5, "1,024.5"),
+        approved: None,
+        deviation: 0.62,
+        band: Band {
+            lower: 0.2,
+            upper: 0.8,
+        },
+        severity: Severity::Critical,
+        origin: Origin::Capacity,
+        place: None,
+        unit: Some("MiB".into()),
+        breach: Breach {
+            kind: BreachKind::Predicted,
+            lead_time_s: Some(840.0),
+            confidence: 0.97,
+            harm_after_s: None,
+        },
+        onset: Some("2026-11-24T22:51:05Z".into()),
+        sentence: "it drifts".into(),
+    };
+    check(
+        &property,
+        &json!({
+            "path": "memory/used",
+            "value": {"kind": "number", "value": 1024.5, "text": "1,024.5"},
+            "approved": null,
+            "deviation": 0.62,
+            "band": {"lower": 0.2, "upper": 0.8},
+            "severity": "critical",
+            "origin": "capacity",
+            "place": null,
+            "unit": "MiB",
+            "breach": {
+                "kind": "predicted", "lead_time_s": 840.0, "confidence": 0.97, "harm_after_s": null,
+            },
+            "onset": "2026-11-24T22:51:05Z",
+            "sentence": "it drifts",
+        }),
+    );
+}
+
+#[test]
+fn the_answer_to_an_action_names_its_run() {
+    let acted = Acted {
+        done: true,
+        plan: PlanView {
+            sentence: "fail over".into(),
+            steps: vec![PlannedStep {
+                name: "lease".into(),
+                what: "take it".into(),
+            }],
+            guards: vec![GuardCheck {
+                guard: "mode".into(),
+                holds: false,
+                sentence: "act".into(),
+            }],
+        },
+        run: Some("r12".into()),
+        event: None,
+        message: "begun".into(),
+    };
+    check(
+        &acted,
+        &json!({
+            "done": true,
+            "plan": {
+                "sentence": "fail over",
+                "steps": [{"name": "lease", "what": "take it"}],
+                "guards": [{"guard": "mode", "holds": false, "sentence": "act"}],
+            },
+            "run": "r12",
+            "event": null,
+            "message": "begun",
+        }),
+    );
+}
+
+#[test]
+fn words_are_snake_case() {
+    assert_eq!(
+        serde_json::to_value(StepStatus::UndoFailed).unwrap(),
+        "undo_failed"
+    );
+    assert_eq!(
+        serde_json::to_value(PhaseKind::Reinstating).unwrap(),
+        "reinstating"
+    );
+    assert_eq!(serde_json::to_value(Instance::B).unwrap(), "b");
+}
