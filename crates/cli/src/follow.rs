@@ -93,21 +93,16 @@ fn tell(
 ) -> Result<(), CliError> {
     let style = session.screen.style;
     clear_line(session)?;
-    // Undoing goes backwards.
-    let backwards = run.steps.iter().any(|step| match step.status {
-        StepStatus::Undoing | StepStatus::Undone | StepStatus::UndoFailed => true,
-        StepStatus::Pending
-        | StepStatus::Running
-        | StepStatus::Done
-        | StepStatus::Skipped
-        | StepStatus::Failed => false,
-    });
-    let mut order: Vec<usize> = (0..run.steps.len()).collect();
-    if backwards {
-        order.reverse();
-    }
+    // What was done stands in the plan's order; undoing goes backwards.
+    let indices = 0..run.steps.len();
+    let forward = indices
+        .clone()
+        .filter(|index| !is_undoing(run.steps[*index].status));
+    let backward = indices
+        .rev()
+        .filter(|index| is_undoing(run.steps[*index].status));
     let mut under_way = None;
-    for index in order {
+    for index in forward.chain(backward) {
         let step = &run.steps[index];
         match step.status {
             StepStatus::Pending => {}
@@ -130,6 +125,17 @@ fn tell(
         write!(session.out, "{}", style.paint(Paint::Cyan, &text))?;
     }
     Ok(session.out.flush()?)
+}
+
+fn is_undoing(status: StepStatus) -> bool {
+    match status {
+        StepStatus::Undoing | StepStatus::Undone | StepStatus::UndoFailed => true,
+        StepStatus::Pending
+        | StepStatus::Running
+        | StepStatus::Done
+        | StepStatus::Skipped
+        | StepStatus::Failed => false,
+    }
 }
 
 /// Takes away the line of the step under way.

@@ -270,7 +270,7 @@ pub struct EventsArgs {
     #[arg(short, long)]
     pub follow: bool,
     /// How many of the latest
-    #[arg(short = 'n', long, default_value_t = 30)]
+    #[arg(short = 'n', long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
     /// Answer in JSON; with --follow, one event per line
     #[arg(long)]
@@ -327,7 +327,7 @@ pub struct AuditListArgs {
     #[arg(long, value_name = "NUMBER")]
     pub after: Option<u64>,
     /// At most so many
-    #[arg(short = 'n', long, default_value_t = 100)]
+    #[arg(short = 'n', long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
     /// Answer in JSON
     #[arg(long)]
