@@ -8,8 +8,11 @@ use evenkeel_core::state::{Approval, Pause, Phase};
 
 use crate::case::*;
 
+/// The one change to a case that makes a guard hold.
+type Hold = fn(&mut Case);
+
 /// In the order in which their word counts, each with the one thing that makes it hold.
-fn table() -> [(Guard, fn(&mut Case)); 14] {
+fn table() -> [(Guard, Hold); 14] {
     [
         (Guard::Phase, |c| c.state.phase = Phase::Seeding),
         (Guard::Mode, |c| c.policy.mode = Mode::Advise),
