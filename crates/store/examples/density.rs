@@ -4,12 +4,20 @@
 //!
 //! `cargo run --release -p evenkeel-store --example density [series] [ticks]`
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a measurement that a person runs: it reads the clock and prints"
+)]
+
 use std::error::Error;
 use std::time::{Duration, Instant};
 
 use evenkeel_core::Timestamp;
 use evenkeel_ports::{Aggregation, History, Range, RetentionPolicy, Sample, SeriesKey, Stream};
 use evenkeel_store::Store;
+
+const TICK: Duration = Duration::from_secs(10);
 
 /// A small generator (SplitMix64): the same numbers on every machine.
 struct Noise(u64);
@@ -26,10 +34,10 @@ impl Noise {
     }
 }
 
-fn step(kind: usize, value: f64, ticks: usize, noise: &mut Noise) -> f64 {
+fn step(kind: usize, value: f64, ticks: u32, noise: &mut Noise) -> f64 {
     let chance = noise.unit();
     match kind {
-        0..12 if chance < 3.0 / ticks as f64 => (noise.unit() * 100.0).round(),
+        0..12 if chance < 3.0 / f64::from(ticks) => (noise.unit() * 100.0).round(),
         0..12 => value,
         12..14 if chance < 0.01 => 1.0 - value,
         12..14 => value,
@@ -39,20 +47,9 @@ fn step(kind: usize, value: f64, ticks: usize, noise: &mut Noise) -> f64 {
     }
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    clippy::print_stdout,
-    reason = "a measurement that a person runs: it reads the clock and prints"
-)]
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1).map(|text| text.parse::<usize>());
-    let series = arguments.next().transpose()?.unwrap_or(1000);
-    let ticks = arguments.next().transpose()?.unwrap_or(8640);
-    let dir = tempfile::tempdir()?;
-    let store = Store::open(dir.path())?;
-    let mut noise = Noise(1);
-    let mut samples: Vec<Sample> = (0..series)
+/// One sample of every series, to be filled in tick by tick.
+fn blank(series: usize) -> Vec<Sample> {
+    (0..series)
         .map(|number| Sample {
             series: SeriesKey {
                 resource: "web".into(),
@@ -62,69 +59,113 @@ async fn main() -> Result<(), Box<dyn Error>> {
             at: Timestamp::from_millis(0),
             value: 0.0,
         })
-        .collect();
+        .collect()
+}
+
+/// Appends `ticks` ticks from `start` on and returns the instant of the last one.
+async fn write(
+    store: &Store,
+    samples: &mut [Sample],
+    ticks: u32,
+    start: Timestamp,
+) -> Result<Timestamp, Box<dyn Error>> {
+    let mut noise = Noise(1);
     let (mut spent, mut slowest) = (Duration::ZERO, Duration::ZERO);
-    let mut at = Timestamp::from_millis(1_795_564_800_000);
-    let start = at;
+    let mut at = start;
     for _ in 0..ticks {
-        at = at + Duration::from_secs(10);
+        at = at + TICK;
         for (number, sample) in samples.iter_mut().enumerate() {
             sample.at = at;
             sample.value = step(number % 20, sample.value, ticks, &mut noise);
         }
         let before = Instant::now();
-        store.append(&samples).await?;
+        store.append(samples).await?;
         let took = before.elapsed();
         spent += took;
         slowest = slowest.max(took);
     }
-    let count = (series * ticks) as f64;
-    println!("{series} series, {ticks} ticks, {count} samples");
+    let (mean, count) = (spent / ticks, samples.len() as f64 * f64::from(ticks));
     println!(
         "append: {:.2} M samples/s",
         count / spent.as_secs_f64() / 1e6
     );
+    println!("append of one tick: mean {mean:?}, slowest {slowest:?}");
+    let share = mean.as_secs_f64() / TICK.as_secs_f64();
     println!(
-        "append of one tick: mean {:?}, slowest {slowest:?}",
-        spent / ticks as u32
+        "share of one core at one tick per {TICK:?}: {:.4} %",
+        share * 100.0
     );
+    Ok(at)
+}
+
+/// Reads the first sixty series.
+async fn read(
+    what: &str,
+    store: &Store,
+    samples: &[Sample],
+    range: Range,
+) -> Result<(), Box<dyn Error>> {
+    let before = Instant::now();
+    let (mut series, mut points) = (0, 0);
+    for sample in samples.iter().take(60) {
+        points += store.range(&sample.series, range).await?.len();
+        series += 1;
+    }
+    let took = before.elapsed() / series;
     println!(
-        "share of one core at a tick per 10 s: {:.4} %",
-        spent.as_secs_f64() / ticks as f64 * 10.0
+        "read of one series, {what}: {took:?} ({} points)",
+        points / series as usize
     );
-    let range = Range {
+    Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1).map(|text| text.parse::<u32>());
+    let series = arguments.next().transpose()?.unwrap_or(1000);
+    let ticks = arguments.next().transpose()?.unwrap_or(8640);
+    let dir = tempfile::tempdir()?;
+    let store = Store::open(dir.path())?;
+    let mut samples = blank(series as usize);
+    let start = Timestamp::from_millis(1_795_564_800_000);
+    println!("{series} series, {ticks} ticks");
+    let end = write(&store, &mut samples, ticks, start).await?;
+    let every_point = Range {
         from: start,
-        until: at + Duration::from_secs(1),
+        until: end + TICK,
         step: None,
     };
+    read("every point", &store, &samples, every_point).await?;
+    let a_day = Some((Duration::from_secs(86_400), Aggregation::Mean));
     let stepped = Range {
-        step: Some((Duration::from_secs(86_400), Aggregation::Mean)),
-        ..range
+        step: a_day,
+        ..every_point
     };
-    for (what, range) in [("every point", range), ("a point a day", stepped)] {
-        let before = Instant::now();
-        let mut points = 0;
-        for sample in samples.iter().take(60) {
-            points += store.range(&sample.series, range).await?.len();
-        }
-        println!(
-            "read of one series, {what}: {:?} ({} points)",
-            before.elapsed() / 60,
-            points / 60
-        );
-    }
+    read("a point a day", &store, &samples, stepped).await?;
+
     drop(store);
+    let count = f64::from(series) * f64::from(ticks);
     let size = || std::fs::metadata(dir.path().join("history.db")).map(|file| file.len() as f64);
-    println!("size: {:.2} bytes/sample", size()? / count);
+    println!(
+        "size with the room of the head: {:.3} bytes/sample",
+        size()? / count
+    );
     let before = Instant::now();
     let store = Store::open(dir.path())?;
     println!("opening: {:?}", before.elapsed());
+    // Nothing is past its age yet; it only gives free pages back.
+    store.retain(&RetentionPolicy::default(), end).await?;
+    drop(store);
+    println!("size without it: {:.3} bytes/sample", size()? / count);
+    let store = Store::open(dir.path())?;
     let policy = RetentionPolicy {
         raw: Duration::ZERO,
         ..RetentionPolicy::default()
     };
     let before = Instant::now();
-    store.retain(&policy, at).await?;
+    store
+        .retain(&policy, end + Duration::from_secs(3600))
+        .await?;
     println!("retention of all raw points: {:?}", before.elapsed());
     drop(store);
     println!(

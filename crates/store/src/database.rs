@@ -8,7 +8,7 @@ use std::path::Path;
 use evenkeel_ports::StoreError;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::fault::Fault;
+use crate::fault::{Fault, io_error};
 
 /// What a committed transaction survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +40,9 @@ impl Database {
         durability: Durability,
     ) -> Result<Self, StoreError> {
         let file = path.display().to_string();
-        let failed = |what: String| StoreError::Failed {
-            place: file.clone(),
-            what,
-        };
-        create_private(path).map_err(|error| failed(error.to_string()))?;
-        let connection = Connection::open(path).map_err(|error| failed(error.to_string()))?;
+        create_private(path).map_err(|error| io_error(path, &error))?;
+        let connection =
+            Connection::open(path).map_err(|error| Fault::from(error).into_store_error(&file))?;
         let mut database = Self { connection, file };
         database
             .prepare(migrations, durability)

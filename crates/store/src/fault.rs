@@ -2,6 +2,9 @@
 //! row; the file's name is put in front where the fault leaves the crate, as a [`StoreError`] or a
 //! [`HistoryError`].
 
+use std::io::ErrorKind;
+use std::path::Path;
+
 use evenkeel_core::ResourceId;
 use evenkeel_ports::{HistoryError, Revision, StoreError};
 use rusqlite::ErrorCode;
@@ -58,6 +61,18 @@ fn meaning(error: &rusqlite::Error) -> Meaning {
             Meaning::Damaged
         }
         Some(_) | None => Meaning::Other,
+    }
+}
+
+/// What the operating system said about `place`, as the store tells it.
+pub(crate) fn io_error(place: &Path, error: &std::io::Error) -> StoreError {
+    let place = place.display().to_string();
+    if error.kind() == ErrorKind::StorageFull {
+        return StoreError::NoSpace { place };
+    }
+    StoreError::Failed {
+        place,
+        what: error.to_string(),
     }
 }
 

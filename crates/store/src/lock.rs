@@ -8,6 +8,8 @@ use std::path::Path;
 
 use evenkeel_ports::StoreError;
 
+use crate::fault::io_error;
+
 /// The lock on a store's directory, held until dropped.
 #[derive(Debug)]
 pub(crate) struct DirectoryLock {
@@ -20,10 +22,7 @@ impl DirectoryLock {
     /// Takes the lock, or says who has it.
     pub(crate) fn take(dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join("lock");
-        let failed = |what: std::io::Error| StoreError::Failed {
-            place: path.display().to_string(),
-            what: what.to_string(),
-        };
+        let failed = |error: std::io::Error| io_error(&path, &error);
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)

@@ -7,15 +7,16 @@ use evenkeel_ports::{HistoryError, StoreError};
 
 use crate::control;
 use crate::database::{Database, Durability};
-use crate::fault::Fault;
+use crate::fault::{Fault, io_error};
 use crate::history::HistoryFile;
 use crate::lock::DirectoryLock;
 
 /// The embedded store. It implements `ControlStore`, `Journal`, `Audit` and `History`.
 ///
 /// Calls do their work on the calling thread and never wait for another task: a write is one short
-/// transaction (an append of 4,000 samples takes about 2 ms), so no pool of threads is worth its
-/// trouble. Two are longer, reading years of one series and `retain`: give those a blocking thread
+/// transaction (an append of 4,000 samples takes a few milliseconds), so no pool of threads is worth
+/// its trouble. Three take longer: `retain`, reading years of one series point by point, and the one
+/// append in 720 that seals blocks (some 40 ms per thousand series). Give those a blocking thread
 /// where that matters.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -37,10 +38,7 @@ impl Store {
     /// [`StoreError::Newer`] if a newer version wrote it, [`StoreError::Damaged`] if it was not closed
     /// in order and a file does not pass its check.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(dir).map_err(|error| StoreError::Failed {
-            place: dir.display().to_string(),
-            what: format!("cannot make the directory: {error}"),
-        })?;
+        std::fs::create_dir_all(dir).map_err(|error| io_error(dir, &error))?;
         let lock = DirectoryLock::take(dir)?;
         let control = Database::open(
             &dir.join("control.db"),

@@ -104,18 +104,50 @@ fn entry(action: &str) -> AuditEntry {
 pub async fn control_store(store: &(impl ControlStore + Journal + Audit)) {
     let web = web();
     assert_eq!(store.load(&web).await, Ok(None));
+    let without_state = Commit {
+        baseline: Some(baseline(1)),
+        ..Commit::default()
+    };
+    let refused = store.commit(&web, Revision(0), without_state).await;
+    assert!(refused.is_err(), "a first commit has to bring a state");
+
     let run = store.next_run().await.unwrap();
-    let rehearsal = Rehearsal {
+    let done = store.commit(&web, Revision(0), full_commit(run)).await;
+    let done = done.unwrap();
+    assert_eq!(done.revision, Revision(1));
+    assert_eq!(done.events.len(), 2);
+    assert!(done.events[0] < done.events[1]);
+    let record = store.load(&web).await.unwrap().unwrap();
+    assert_eq!(record.revision, Revision(1));
+    assert_eq!(record.state, State::new(at(1)));
+    assert_eq!(record.baseline, Some(baseline(1)));
+    assert_eq!(record.rehearsal, Some(rehearsal()));
+    assert_eq!(store.open_runs().await.unwrap().len(), 1);
+    assert_eq!(store.audit(0, 10).await.unwrap().len(), 1);
+
+    conflicts(store, &web).await;
+    partial_commit(store, &web).await;
+    assert_eq!(store.resources().await.unwrap(), [web]);
+    let key = store.redaction_key().await.unwrap();
+    assert_eq!(store.redaction_key().await, Ok(key));
+    assert_ne!(key, [0; 32]);
+}
+
+fn rehearsal() -> Rehearsal {
+    Rehearsal {
         at: at(9),
         choice: choice(),
         activation: Duration::from_millis(850),
         result: Err("the port was taken".to_owned()),
-    };
-    let full = Commit {
+    }
+}
+
+fn full_commit(run: RunId) -> Commit {
+    Commit {
         state: Some(State::new(at(1))),
         baseline: Some(baseline(1)),
-        rehearsal: Some(rehearsal.clone()),
-        plan: Some(plan(run, &web)),
+        rehearsal: Some(rehearsal()),
+        plan: Some(plan(run, &web())),
         generations: vec![
             generation(1, Verdict::Good),
             generation(2, Verdict::Suspect),
@@ -126,27 +158,11 @@ pub async fn control_store(store: &(impl ControlStore + Journal + Audit)) {
             event(EventKind::Sync, "two"),
         ],
         audit: vec![entry("baseline.accept")],
-    };
-    let without_state = Commit {
-        baseline: Some(baseline(1)),
-        ..Commit::default()
-    };
-    let refused = store.commit(&web, Revision(0), without_state).await;
-    assert!(refused.is_err(), "a first commit has to bring a state");
-    let done = store.commit(&web, Revision(0), full).await.unwrap();
-    assert_eq!(done.revision, Revision(1));
-    assert_eq!(done.events.len(), 2);
-    assert!(done.events[0] < done.events[1]);
+    }
+}
 
-    let record = store.load(&web).await.unwrap().unwrap();
-    assert_eq!(record.revision, Revision(1));
-    assert_eq!(record.state, State::new(at(1)));
-    assert_eq!(record.baseline, Some(baseline(1)));
-    assert_eq!(record.rehearsal, Some(rehearsal.clone()));
-    assert_eq!(store.open_runs().await.unwrap().len(), 1);
-    assert_eq!(store.audit(0, 10).await.unwrap().len(), 1);
-    conflicts(store, &web).await;
-
+/// What a commit leaves out stays as it was.
+async fn partial_commit(store: &impl ControlStore, web: &ResourceId) {
     let partial = Commit {
         state: Some(State {
             phase: Phase::Guarded,
@@ -157,29 +173,25 @@ pub async fn control_store(store: &(impl ControlStore + Journal + Audit)) {
         forgotten: vec![GenerationId(1), GenerationId(77)],
         ..Commit::default()
     };
-    store.commit(&web, Revision(1), partial).await.unwrap();
-    let record = store.load(&web).await.unwrap().unwrap();
+    store.commit(web, Revision(1), partial).await.unwrap();
+    let record = store.load(web).await.unwrap().unwrap();
     assert_eq!(record.state.phase, Phase::Guarded);
     assert_eq!(record.baseline, Some(baseline(2)));
     assert_eq!(
         record.rehearsal,
-        Some(rehearsal),
+        Some(rehearsal()),
         "what a commit leaves out stays"
     );
-    let versions = store.baselines(&web).await.unwrap();
+    let versions = store.baselines(web).await.unwrap();
     assert_eq!(versions, [baseline(2), baseline(1)], "newest first");
-    let first = store.baseline(&web, BaselineVersion(1)).await.unwrap();
+    let first = store.baseline(web, BaselineVersion(1)).await.unwrap();
     assert_eq!(first, Some(baseline(1)));
-    assert_eq!(store.baseline(&web, BaselineVersion(3)).await, Ok(None));
+    assert_eq!(store.baseline(web, BaselineVersion(3)).await, Ok(None));
     assert_eq!(
-        store.generations(&web).await.unwrap(),
+        store.generations(web).await.unwrap(),
         [generation(2, Verdict::Good), generation(3, Verdict::Good)],
         "oldest first, with the new verdict, without what was forgotten"
     );
-    assert_eq!(store.resources().await.unwrap(), [web]);
-    let key = store.redaction_key().await.unwrap();
-    assert_eq!(store.redaction_key().await, Ok(key));
-    assert_ne!(key, [0; 32]);
 }
 
 /// A commit on another revision than the stored one changes nothing at all.

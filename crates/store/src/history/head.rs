@@ -166,11 +166,11 @@ impl Head {
     }
 
     /// The series that [`write_sealed`] would seal: those with enough points, and those of `forced`;
-    /// all of them where memory runs out.
+    /// (which rises); all of them where memory runs out.
     pub(crate) fn to_seal(&self, forced: &[i64]) -> Vec<i64> {
         let is_crowded = self.bytes > BYTES_MAX;
         let due = self.series.iter().filter(|(series, points)| {
-            is_crowded || points.count >= ROWS_WORTH_SEALING || forced.contains(series)
+            is_crowded || points.count >= ROWS_WORTH_SEALING || forced.binary_search(series).is_ok()
         });
         due.map(|(series, _)| *series).collect()
     }
