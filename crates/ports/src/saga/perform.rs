@@ -169,34 +169,44 @@ impl Executor<'_> {
         })
     }
 
-    /// The plan's choice, with the data of the run's own newest sync where that is whole.
+    /// The plan's choice, with the newest data that the run itself moved. After a final sync it must
+    /// be that one's, or writes would be lost; an earlier sync is only better than the plan's.
     async fn choice(&self, run: &Run) -> Result<Choice, StepError> {
-        let chosen = plan_choice(run.plan())?;
+        let plan = run.plan();
+        let chosen = plan_choice(plan)?;
         let synced = |step| run.output(step).and_then(|output| output.generation);
-        match synced(Step::FinalSync).or_else(|| synced(Step::PreSync)) {
-            Some(newest) => self.with_data_of(chosen, newest, run.plan()).await,
+        if let Some(last) = synced(Step::FinalSync) {
+            let with_last = self.with_data_of(chosen, last, plan).await?;
+            return with_last.ok_or_else(|| {
+                let what = format!("{last}, which the final sync made, is not whole in the store");
+                StepError::without_effect(what)
+            });
+        }
+        match synced(Step::PreSync) {
+            Some(newest) => {
+                let with_newest = self.with_data_of(chosen, newest, plan).await?;
+                Ok(with_newest.unwrap_or_else(|| chosen.clone()))
+            }
             None => Ok(chosen.clone()),
         }
     }
 
+    /// The choice with the data of a generation, if that is there and whole.
     async fn with_data_of(
         &self,
         chosen: &Choice,
         newest: GenerationId,
         plan: &Plan,
-    ) -> Result<Choice, StepError> {
+    ) -> Result<Option<Choice>, StepError> {
         let generations = self.store.generations(&plan.resource).await;
         let generations =
             generations.map_err(|error| StepError::without_effect(error.to_string()))?;
-        let whole = |g: &&evenkeel_core::generation::Generation| g.id == newest && !g.torn;
-        Ok(match generations.iter().find(whole) {
-            Some(generation) if newest >= chosen.data_from => Choice {
-                data_from: newest,
-                data_at: generation.at,
-                ..chosen.clone()
-            },
-            Some(_) | None => chosen.clone(),
-        })
+        let found = generations.iter().find(|g| g.id == newest && !g.torn);
+        Ok(found.map(|generation| Choice {
+            data_from: newest,
+            data_at: generation.at,
+            ..chosen.clone()
+        }))
     }
 
     async fn verify_traffic(&self, plan: &Plan) -> Performed {
@@ -314,7 +324,8 @@ impl Executor<'_> {
         let plan = run.plan();
         let synced = self.hooks.sync_now(plan.to).await?;
         let chosen = plan_choice(plan)?;
-        let choice = self.with_data_of(chosen, synced.id, plan).await?;
+        let newest = self.with_data_of(chosen, synced.id, plan).await?;
+        let choice = newest.unwrap_or_else(|| chosen.clone());
         self.driver.stage(&choice, plan.from).await?;
         self.hooks.thaw_sync().await?;
         let output = sync_output(&synced);
