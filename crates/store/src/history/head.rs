@@ -165,8 +165,8 @@ impl Head {
         self.longest >= ROWS_FULL || self.bytes > BYTES_MAX
     }
 
-    /// The series that [`write_sealed`] would seal: those with enough points, and those of `forced`;
-    /// (which rises); all of them where memory runs out.
+    /// The series to seal, in rising order: those with enough points, and those of `forced` (which
+    /// rises too); all of them where memory runs out.
     pub(crate) fn to_seal(&self, forced: &[i64]) -> Vec<i64> {
         let is_crowded = self.bytes > BYTES_MAX;
         let due = self.series.iter().filter(|(series, points)| {
