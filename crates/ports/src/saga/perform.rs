@@ -10,7 +10,7 @@ use evenkeel_core::record::{EventKind, NewEvent};
 use evenkeel_core::{Brief, GenerationId, Instance};
 
 use super::{Executor, Performed, StepError, key};
-use crate::driver::{Health, Synced};
+use crate::driver::{Health, StepKey, Synced};
 use crate::redirector::{Endpoint, Redirector};
 
 /// How often something that needs a moment to come true is asked for again.
@@ -293,15 +293,29 @@ impl Executor<'_> {
     async fn revert(&self, run: &Run) -> Performed {
         let plan = run.plan();
         let choice = plan_choice(plan)?;
-        let reverted = self
-            .driver
-            .revert(plan.from, choice, key(run, Step::Revert))
-            .await?;
+        let step_key = key(run, Step::Revert);
+        self.keep_clients_away(plan, step_key).await?;
+        let reverted = self.driver.revert(plan.from, choice, step_key).await?;
         let kept = reverted.kept_aside.map_or_else(
             || "nothing had to be kept aside".to_owned(),
             |path| format!("what was replaced is in {}", path.display()),
         );
         done(format!("{} files put back, {kept}", reverted.changed.len()))
+    }
+
+    /// Nothing is put back under clients. Refusing the address also tells the redirector the new
+    /// token, so that an executor of an older saga that wakes up late cannot point clients there.
+    async fn keep_clients_away(&self, plan: &Plan, step_key: StepKey) -> Result<(), StepError> {
+        let (Some(redirector), Some(from)) = self.entrance(plan.from) else {
+            return Ok(());
+        };
+        if redirector.current().await?.as_ref() == Some(&from) {
+            return Err(StepError::without_effect(format!(
+                "clients are still sent to {from}, which is to be put back: \
+                 point them elsewhere first"
+            )));
+        }
+        Ok(redirector.refuse(&from, step_key).await?)
     }
 
     async fn verify_revert(&self, plan: &Plan) -> Performed {
