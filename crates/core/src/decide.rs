@@ -33,6 +33,8 @@ pub struct Facts {
     pub capabilities: Capabilities,
     /// The number the next plan's run will have.
     pub next_run: RunId,
+    /// Whether something was configured that moves its clients.
+    pub has_redirector: bool,
     /// Whether this process holds the resource's lease, or could take it.
     pub may_lease: bool,
     /// The clone's generations.
@@ -432,6 +434,10 @@ fn commanded(
         by: by.to_owned(),
         what,
     };
+    if let Some(until) = ends(command).filter(|until| *until <= now) {
+        let what = format!("{until} is past: name an instant to come");
+        return conclude(state, Reason::Refused { what }, vec![], vec![], vec![]);
+    }
     let reason = match command {
         Command::Failover => {
             return move_by_hand(policy, state, PlanKind::Failover, by, facts, now);
@@ -446,17 +452,6 @@ fn commanded(
             return move_by_hand(policy, state, PlanKind::Failback, by, facts, now);
         }
         Command::Reinstate => return reinstate_by_hand(state, by, facts, now),
-        Command::Pause {
-            until: Some(until), ..
-        }
-        | Command::Approve { until }
-        | Command::OpenWindow { until, .. }
-            if *until <= now =>
-        {
-            Reason::Refused {
-                what: format!("{until} is past: name an instant to come"),
-            }
-        }
         Command::Pause { why, until } => {
             state.pause = Some(Pause {
                 by: by.to_owned(),
@@ -513,6 +508,20 @@ fn commanded(
         },
     };
     conclude(state, reason, Vec::new(), Vec::new(), Vec::new())
+}
+
+/// When what is asked for would end by itself.
+fn ends(command: &Command) -> Option<Timestamp> {
+    match command {
+        Command::Pause { until, .. } => *until,
+        Command::Approve { until } | Command::OpenWindow { until, .. } => Some(*until),
+        Command::Failover
+        | Command::Switchover
+        | Command::Failback
+        | Command::Reinstate
+        | Command::Resume
+        | Command::Release => None,
+    }
 }
 
 fn move_by_hand(

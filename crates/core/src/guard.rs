@@ -31,6 +31,8 @@ pub enum Guard {
     CloneDrift,
     /// Other resources do not drift in the same way at the same time.
     SharedFate,
+    /// Something moves the resource's clients, where it has any.
+    Redirector,
     /// This process holds the resource's lease.
     Lease,
     /// The resource stands where a failover can start.
@@ -54,6 +56,7 @@ impl Guard {
             Self::CloneLag => "clone lag",
             Self::CloneDrift => "clone drift",
             Self::SharedFate => "shared fate",
+            Self::Redirector => "redirector",
             Self::Lease => "lease",
             Self::Phase => "phase",
             Self::Timing => "timing",

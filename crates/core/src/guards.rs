@@ -37,6 +37,7 @@ pub(crate) fn automatic(policy: &Policy, state: &State, subject: &Subject<'_>) -
     checks.extend([
         cool_down(policy, state, subject),
         rate_limit(policy, state, subject),
+        redirector(subject),
         lease(subject),
         timing(policy, subject),
         approval(policy, state),
@@ -48,7 +49,7 @@ pub(crate) fn automatic(policy: &Policy, state: &State, subject: &Subject<'_>) -
 pub(crate) fn by_hand(policy: &Policy, state: &State, subject: &Subject<'_>) -> Vec<GuardCheck> {
     let mut checks = vec![phase(state)];
     checks.extend(clone(policy, subject));
-    checks.push(lease(subject));
+    checks.extend([redirector(subject), lease(subject)]);
     checks
 }
 
@@ -262,6 +263,19 @@ fn shared_fate(policy: &Policy, subject: &Subject<'_>) -> GuardCheck {
         policy.shared_fate_at
     );
     check(Guard::SharedFate, holds, sentence)
+}
+
+/// Without a redirector a failover would take the primary from its clients and give them nothing.
+fn redirector(subject: &Subject<'_>) -> GuardCheck {
+    let facts = subject.facts;
+    match (facts.capabilities.has_traffic, facts.has_redirector) {
+        (true, false) => {
+            let sentence = "nothing moves its clients: configure a redirector";
+            check(Guard::Redirector, true, sentence)
+        }
+        (true, true) => check(Guard::Redirector, false, "its clients can be moved"),
+        (false, _) => check(Guard::Redirector, false, "it has no clients to be moved"),
+    }
 }
 
 fn lease(subject: &Subject<'_>) -> GuardCheck {

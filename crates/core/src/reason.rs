@@ -199,6 +199,7 @@ impl Reason {
                 | Guard::CloneLag
                 | Guard::CloneDrift
                 | Guard::SharedFate
+                | Guard::Redirector
                 | Guard::Lease => Some(Severity::Critical),
             },
             Self::FailOver { .. } | Self::MoveUndone { .. } | Self::Stuck { .. } => {

@@ -300,6 +300,7 @@ impl<'a> Replay<'a> {
             resource: self.setting.resource.clone(),
             capabilities: self.setting.assumed.capabilities,
             next_run: self.last_run.next(),
+            has_redirector: true,
             may_lease: true,
             generations: self.generations.clone(),
             synced_at: self.synced_at,

@@ -106,6 +106,7 @@ pub(crate) fn facts() -> Facts {
             can_rehearse: true,
         },
         next_run: RunId(5),
+        has_redirector: true,
         may_lease: true,
         generations: vec![generation(1, 4 * MINUTE, Verdict::Good)],
         synced_at: Some(NOON),

@@ -90,6 +90,7 @@ fn a_person_is_held_back_by_what_would_break() {
         },
         Guard::CloneLag,
     );
+    check(|c| c.facts.has_redirector = false, Guard::Redirector);
     check(|c| c.facts.may_lease = false, Guard::Lease);
 }
 

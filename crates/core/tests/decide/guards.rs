@@ -12,7 +12,7 @@ use crate::case::*;
 type Hold = fn(&mut Case);
 
 /// In the order in which their word counts, each with the one thing that makes it hold.
-fn table() -> [(Guard, Hold); 14] {
+fn table() -> [(Guard, Hold); 15] {
     [
         (Guard::Phase, |c| c.state.phase = Phase::Seeding),
         (Guard::Mode, |c| c.policy.mode = Mode::Advise),
@@ -57,6 +57,7 @@ fn table() -> [(Guard, Hold); 14] {
             }
             c.state.failovers.sort();
         }),
+        (Guard::Redirector, |c| c.facts.has_redirector = false),
         (Guard::Lease, |c| c.facts.may_lease = false),
         (Guard::Timing, |c| c.policy.when = When::LatestSafe),
         (Guard::Approval, |c| c.policy.approval_required = true),
