@@ -163,6 +163,29 @@ async fn a_clone_is_staged_activated_and_taken_down() {
         "nothing is replaced under a running instance"
     );
 
+    world.write(
+        "b/config/app.toml",
+        &staged.replace("workers = 4", "workers = 9"),
+    );
+    let evidence = driver.diagnose(B, Some(synced.id), now()).await.unwrap();
+    let all: String = evidence
+        .iter()
+        .map(|one| format!("{}\n", one.text))
+        .collect();
+    assert!(
+        all.contains("app.toml/workers: approved 4, found 9") && all.contains("+workers = 9"),
+        "{all}"
+    );
+    assert!(
+        !all.contains("-address") && !all.contains("+root"),
+        "b's own texts differ in nothing: {all}"
+    );
+    driver.revert(B, &choice, key(1)).await.unwrap();
+    assert_eq!(
+        std::fs::read_to_string(world.path("b/config/app.toml")).unwrap(),
+        staged
+    );
+
     driver.deactivate(B, key(1)).await.unwrap();
     driver.deactivate(B, key(1)).await.unwrap();
     assert_eq!(driver.health(B).await, Ok(Health::Down));

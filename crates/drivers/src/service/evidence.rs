@@ -80,7 +80,7 @@ impl Inner {
             Status::Running { pid: None } => {
                 facts.push("runs; its process id is not known".to_owned())
             }
-            Status::Foreign(who) => facts.push(format!("does not run, and {who}")),
+            Status::Foreign(who) => facts.push(who),
             Status::Stopped { exit: Some(exit) } => facts.push(format!("does not run: {exit}")),
             Status::Stopped { exit: None } => {
                 facts.push("does not run; how it ended is not known".to_owned())

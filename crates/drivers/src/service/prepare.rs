@@ -68,9 +68,7 @@ impl Inner {
                     ),
                 })
             }
-            (Status::Foreign(who), _) => {
-                Some(format!("{instance}: {who}, which is not this service"))
-            }
+            (Status::Foreign(who), _) => Some(format!("{instance}: {who}")),
             (Status::Running { .. }, None) | (Status::Stopped { .. }, Some(_)) => None,
             (Status::Stopped { .. }, None) => self.start_if_wanted(instance).await,
         };

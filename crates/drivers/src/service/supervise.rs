@@ -138,7 +138,7 @@ impl Supervisor {
                 Status::Running { pid: Some(pid) }
             }
             None => Status::Foreign(format!(
-                "{} is served by {}",
+                "{} is served by {}, which is not this service",
                 self.site.address,
                 listener.describe()
             )),
@@ -438,7 +438,7 @@ impl Supervisor {
     pub(super) async fn health(&self, adoption: Adoption) -> Health {
         match self.status(adoption).await {
             Status::Stopped { .. } => Health::Down,
-            Status::Foreign(who) => Health::Unwell(format!("its process does not run, and {who}")),
+            Status::Foreign(who) => Health::Unwell(who),
             Status::Running { .. } => match self.check().await {
                 Ok(()) => Health::Well,
                 Err(why) => Health::Unwell(why),
