@@ -12,8 +12,8 @@ use evenkeel_core::property::{Observed, Value};
 use evenkeel_core::state::{Phase, State};
 use evenkeel_core::{Instance, RunId};
 use evenkeel_forecast::MixtureFactory;
-use evenkeel_ports::fake::{FakeStore, NoFaults, poll_once};
-use evenkeel_ports::saga::{ExecuteError, Executor};
+use evenkeel_ports::fake::{Call, FakeStore, NoFaults, poll_once};
+use evenkeel_ports::saga::{Ended, ExecuteError, Executor};
 use evenkeel_ports::{Commit, ControlStore, Journal, Redirector, Revision, RunRecord, StoreError};
 
 use crate::controller::{Controller, RunEnd, SimHooks, stored_state};
@@ -39,6 +39,16 @@ pub struct Tally {
 /// The process dies this often in one schedule before the faults are switched off: so that every
 /// schedule ends.
 const DEATHS_MAX: u32 = 200;
+
+/// What may not work for a whole round.
+const NEVER_WORKS: [Option<Call>; 6] = [
+    Some("driver.fence"),
+    Some("driver.activate"),
+    Some("driver.deactivate"),
+    Some("driver.sync"),
+    Some("redirector.point"),
+    Some("redirector.reached"),
+];
 
 /// Runs the schedule of `seed`.
 ///
@@ -111,6 +121,10 @@ enum Happening {
 
 impl Schedule<'_> {
     fn round(&mut self) -> Result<(), String> {
+        // Now and then one thing never works, so that a step uses up all its attempts.
+        let broken = self.random.pick(&NEVER_WORKS);
+        let broken = broken.filter(|_| self.random.permille(300));
+        self.world.script.fail(broken);
         let happening = self.random.pick(&[
             Happening::Command(Command::Failover),
             Happening::Command(Command::Switchover),
@@ -325,11 +339,23 @@ impl Schedule<'_> {
             return Ok(());
         }
         let rates = self.world.script.set_rates(Rates::default());
+        self.world.script.fail(None);
         let before = self.world.snapshot();
+        let before_failure = late.last_failure().map(|(step, _)| *step);
         let ended = poll_once(self.wake(&record, &mut late)).ok_or("the late one died")?;
         if self.world.snapshot() != before {
             return Err(format!(
                 "a late {run} changed the world, and ended {ended:?}"
+            ));
+        }
+        // A step that acts carries the token: there it has to notice that it is late, and not only
+        // to fail.
+        let acts = |step: &Step| [Step::Fence, Step::Activate, Step::Redirect].contains(step);
+        let failed_at = late.last_failure().map(|(step, _)| *step).filter(acts);
+        let stuck = Ok(Ended::Finished(Outcome::Stuck));
+        if let (true, Some(step), None) = (ended == stuck, failed_at, before_failure) {
+            return Err(format!(
+                "a late {run} failed at {step}, and did not notice why"
             ));
         }
         self.world.script.set_rates(rates);
@@ -341,7 +367,7 @@ impl Schedule<'_> {
         (!self.ended.is_empty()).then(|| self.random.pick(&self.ended))
     }
 
-    async fn wake(&self, record: &RunRecord, late: &mut Run) -> Result<(), ExecuteError> {
+    async fn wake(&self, record: &RunRecord, late: &mut Run) -> Result<Ended, ExecuteError> {
         let own = FakeStore::new(Arc::new(NoFaults));
         let view = &self.world.view;
         let commit = Commit {
@@ -361,8 +387,7 @@ impl Schedule<'_> {
             hooks: &SimHooks::new(self.world),
             holder: "late",
         };
-        executor.execute(late).await?;
-        Ok(())
+        executor.execute(late).await
     }
 }
 
