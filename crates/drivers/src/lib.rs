@@ -10,18 +10,25 @@
 //! `clone/` (generations), `aside/` (what was replaced on the user's side), `a/` and `b/` (process records,
 //! logs, run directories), `rehearsal/` and `diagnose/` (scratch), `redirect.json` (where clients go).
 
+// What the kinds share is built whole, whichever of them are built.
+#[cfg_attr(not(all(feature = "service", feature = "files")), allow(dead_code))]
 mod acting;
+#[cfg_attr(not(all(feature = "service", feature = "files")), allow(dead_code))]
 mod cloned_tree;
 pub mod config;
+#[cfg_attr(not(all(feature = "service", feature = "files")), allow(dead_code))]
 mod fencing;
 #[cfg(feature = "files")]
 pub mod files;
+#[cfg_attr(not(all(feature = "service", feature = "files")), allow(dead_code))]
 mod process;
 pub mod redirect;
+#[cfg_attr(not(all(feature = "service", feature = "files")), allow(dead_code))]
 mod roots;
 #[cfg(feature = "service")]
 pub mod service;
 pub mod tree;
+#[cfg_attr(not(all(feature = "service", feature = "files")), allow(dead_code))]
 mod watch;
 
 use std::fmt;

@@ -1,4 +1,5 @@
 //! The files driver: a tree with data, moved between two places.
+#![cfg(feature = "files")]
 
 mod common;
 

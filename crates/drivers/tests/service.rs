@@ -1,4 +1,5 @@
 //! The service driver against real processes: this test program, started again as a small HTTP server.
+#![cfg(feature = "service")]
 
 mod common;
 
