@@ -279,7 +279,9 @@ fn assessed(
     let mut actions = Vec::new();
     if let Some(onset) = trigger.onset {
         let why = format!("made since the drift of {path} set in");
-        actions.push(Action::Quarantine { since: onset, why });
+        // The change came between the probe that saw the onset and the one before it.
+        let since = onset.before(policy.sample_every);
+        actions.push(Action::Quarantine { since, why });
     }
     let plan = move_clients(
         &mut state,

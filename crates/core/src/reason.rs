@@ -184,7 +184,7 @@ impl Reason {
     }
 
     /// Whether people are told, and how urgently.
-    pub(crate) fn alert(&self) -> Option<Severity> {
+    pub fn alert(&self) -> Option<Severity> {
         match self {
             Self::Watched { .. } => Some(Severity::Warn),
             Self::HeldBack { guard, .. } => match guard {

@@ -8,7 +8,6 @@ use evenkeel_core::failover::{Outcome, Plan};
 use evenkeel_core::generation::{Generation, Verdict};
 use evenkeel_core::property::Severity;
 use evenkeel_core::record::{EventKind, NewEvent};
-use evenkeel_core::state::Phase;
 use evenkeel_ports::{AuditEntry, Commit, StoreError};
 use tracing::{error, info, warn};
 
@@ -135,10 +134,6 @@ impl ResourceTask {
                 after: Some(format!("{}: {}", plan.run, plan.why)),
             }));
         }
-        for (severity, sentence) in &alerts {
-            let event = NewEvent::new(now, EventKind::Alert, *severity, sentence.clone()).of(&name);
-            commit.events.push(event);
-        }
         let changed = decision.state != self.record.state;
         commit.state = changed.then(|| decision.state.clone());
         let mut events = Vec::new();
@@ -153,6 +148,7 @@ impl ResourceTask {
         if restart_watch {
             self.watch.restart();
             self.outlooks.clear();
+            self.last_probe = None;
             self.staged = None;
         }
         for plan in plans {
@@ -219,14 +215,7 @@ impl ResourceTask {
     fn decision_event(&self, decision: &Decision) -> NewEvent {
         let explanation = decision.explanation.clone();
         let sentence = explanation.reason.sentence();
-        let severity = match &decision.state.phase {
-            Phase::Held { .. } | Phase::Moving { .. } => Severity::Critical,
-            Phase::Settling { .. }
-            | Phase::Seeding
-            | Phase::Guarded
-            | Phase::Reinstating { .. }
-            | Phase::Unprotected { .. } => Severity::Info,
-        };
+        let severity = explanation.reason.alert().unwrap_or(Severity::Info);
         let mut event = NewEvent::new(self.world.now(), EventKind::Decision, severity, sentence)
             .of(&self.settings.name);
         event.run = decision.state.phase.run().or(self.record.state.phase.run());

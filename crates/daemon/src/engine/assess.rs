@@ -68,6 +68,7 @@ impl ResourceTask {
         Facts {
             resource: self.settings.name.clone(),
             capabilities: self.driver.capabilities(),
+            has_redirector: self.redirector.is_some(),
             next_run: self.next_run,
             // One process per store is certain (the store is locked); the saga's first step asks
             // for the lease itself.
@@ -213,35 +214,31 @@ fn drifting(outlooks: &[PropertyOutlook]) -> BTreeSet<PropertyPath> {
 
 /// The configuration that differs between two probes of the same instance.
 fn changes(resource: &evenkeel_core::ResourceId, last: &Probe, now: &Probe) -> Vec<PropertyChange> {
-    let configuration = |probe: &Probe, path: &PropertyPath| {
+    fn configuration<'p>(probe: &'p Probe, path: &PropertyPath) -> Option<&'p Observed> {
         probe
             .properties
             .get(path)
-            .filter(|p| p.origin == Origin::Configuration)
-            .cloned()
-    };
+            .filter(|found| found.origin == Origin::Configuration)
+    }
     let paths: BTreeSet<&PropertyPath> = last
         .properties
         .keys()
         .chain(now.properties.keys())
         .collect();
-    paths
-        .into_iter()
-        .filter(|path| !now.is_unreadable(path) && !last.is_unreadable(path))
-        .filter_map(|path| {
-            let (old, new) = (configuration(last, path), configuration(now, path));
-            let differ = old.as_ref().map(|o| &o.value) != new.as_ref().map(|n| &n.value);
-            let place = new.as_ref().or(old.as_ref()).and_then(|p| p.place.clone());
-            differ.then(|| PropertyChange {
-                resource: resource.clone(),
-                property: path.clone(),
-                at: now.at,
-                old: old.map(|o| o.value),
-                new: new.map(|n| n.value),
-                place,
-            })
+    let change = |path: &PropertyPath| {
+        let (old, new) = (configuration(last, path), configuration(now, path));
+        let differ = old.map(|found| &found.value) != new.map(|found| &found.value);
+        let known = !now.is_unreadable(path) && !last.is_unreadable(path);
+        (differ && known).then(|| PropertyChange {
+            resource: resource.clone(),
+            property: path.clone(),
+            at: now.at,
+            old: old.map(|found| found.value.clone()),
+            new: new.map(|found| found.value.clone()),
+            place: new.or(old).and_then(|found| found.place.clone()),
         })
-        .collect()
+    };
+    paths.into_iter().filter_map(change).collect()
 }
 
 fn or_absent(text: Option<String>) -> String {
