@@ -18,6 +18,7 @@ use common::{World, look, odd_name, skip};
 use evenkeel_clone::{
     Filter, Hint, LiveTree, Node, RelativePath, SkipReason, Substitutions, TreeName,
 };
+use evenkeel_testing::{Place, as_nobody};
 
 #[test]
 fn a_fifo_is_copied_without_being_opened() {
@@ -97,69 +98,41 @@ fn names_that_are_not_utf8_come_back() {
 
 #[test]
 fn an_unreadable_file_is_recorded_and_stops_nothing() {
-    // Root may read everything, so a process without its powers does the capture.
-    let exe = std::env::current_exe().unwrap();
-    if std::env::var_os("EVENKEEL_TEST_UNREADABLE").is_some() {
-        let world = World::new();
-        let secret = world.write("secret", "x");
-        fs::set_permissions(&secret, fs::Permissions::from_mode(0o0)).unwrap();
-        let closed = world.write("closed/inner", "x");
-        let closed = closed.parent().unwrap();
-        fs::set_permissions(closed, fs::Permissions::from_mode(0o0)).unwrap();
-        world.write("plain", "x");
-        let captured = world.capture();
-        fs::set_permissions(closed, fs::Permissions::from_mode(0o700)).unwrap();
-        assert_eq!(captured.skipped.len(), 2, "{:?}", captured.skipped);
-        for skipped in &captured.skipped {
-            assert!(matches!(&skipped.why, SkipReason::Unreadable(why) if why.contains("denied")));
-        }
-        assert!(
-            !world
-                .store
-                .generation(captured.generation)
-                .unwrap()
-                .is_complete()
-        );
-        let tree = world
-            .store
-            .tree(captured.generation, TreeName::Config)
-            .unwrap();
-        assert!(tree.get(&RelativePath::new("plain").unwrap()).is_some());
-        // Repaired, it is captured although no hint mentions it.
-        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
-        let again = world.try_capture(Hint::Paths(BTreeSet::new())).unwrap();
-        assert!(
-            again.skipped.is_empty() && again.delta.files_added == 2,
-            "{again:?}"
-        );
+    let name = "an_unreadable_file_is_recorded_and_stops_nothing";
+    if as_nobody(module_path!(), name) == Place::Elsewhere {
         return;
     }
-    let name = "an_unreadable_file_is_recorded_and_stops_nothing";
-    let mut command = if fs::metadata("/proc/self").unwrap().uid() == 0 {
-        let mut command = std::process::Command::new("setpriv");
-        command
-            .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
-            .arg(&exe);
-        command
-    } else {
-        std::process::Command::new(&exe)
-    };
-    let Ok(output) = command
-        .args(["--exact", name, "--nocapture"])
-        .env("EVENKEEL_TEST_UNREADABLE", "1")
-        .env("TMPDIR", std::env::temp_dir())
-        .output()
-    else {
-        return skip("setpriv cannot be run");
-    };
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    if text.contains("setpriv") && !output.status.success() {
-        return skip(&text);
+    let world = World::new();
+    let secret = world.write("secret", "x");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o0)).unwrap();
+    let closed = world.write("closed/inner", "x");
+    let closed = closed.parent().unwrap();
+    fs::set_permissions(closed, fs::Permissions::from_mode(0o0)).unwrap();
+    world.write("plain", "x");
+    let captured = world.capture();
+    fs::set_permissions(closed, fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(captured.skipped.len(), 2, "{:?}", captured.skipped);
+    for skipped in &captured.skipped {
+        assert!(matches!(&skipped.why, SkipReason::Unreadable(why) if why.contains("denied")));
     }
     assert!(
-        output.status.success(),
-        "{text}{}",
-        String::from_utf8_lossy(&output.stdout)
+        !world
+            .store
+            .generation(captured.generation)
+            .unwrap()
+            .is_complete()
+    );
+    let tree = world
+        .store
+        .tree(captured.generation, TreeName::Config)
+        .unwrap();
+    assert!(tree.get(&RelativePath::new("plain").unwrap()).is_some());
+    // Repaired, it is captured although no hint mentions it.
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    let again = world.try_capture(Hint::Paths(BTreeSet::new())).unwrap();
+    assert!(
+        again.skipped.is_empty() && again.delta.files_added == 2,
+        "{again:?}"
     );
 }
 

@@ -6,8 +6,7 @@
     dead_code,
     missing_docs,
     unreachable_pub,
-    clippy::unwrap_used,
-    clippy::print_stdout
+    clippy::unwrap_used
 )]
 
 use std::collections::BTreeMap;
@@ -22,6 +21,7 @@ use evenkeel_clone::{
     Substitutions, Target, TreeName,
 };
 use evenkeel_core::{GenerationId, Timestamp};
+pub use evenkeel_testing::skip_or_fail as skip;
 
 pub struct World {
     pub dir: tempfile::TempDir,
@@ -150,13 +150,6 @@ pub fn look_timeless(root: &Path) -> BTreeMap<OsString, String> {
         .into_iter()
         .map(|(path, text)| (path, cut(text)))
         .collect()
-}
-
-/// Says why a test is not run here, or fails where nothing may be left out.
-pub fn skip(why: &str) {
-    let required = std::env::var_os("EVENKEEL_REQUIRE_ALL").is_some_and(|value| value == "1");
-    assert!(!required, "EVENKEEL_REQUIRE_ALL=1, but {why}");
-    println!("skipped: {why}");
 }
 
 pub fn odd_name(bytes: &[u8]) -> OsString {
