@@ -87,6 +87,8 @@ pub enum Input<'a> {
         plan: &'a Plan,
         /// How.
         outcome: Outcome,
+        /// Where clients are now ([`crate::failover::Run::serving`]).
+        serving: Instance,
         /// What failed last, if anything did.
         why: Option<&'a str>,
         /// All else.
@@ -203,9 +205,10 @@ pub fn decide(policy: &Policy, state: &State, input: &Input<'_>, now: Timestamp)
         Input::RunEnded {
             plan,
             outcome,
+            serving,
             why,
             facts,
-        } => run_ended(policy, state, plan, *outcome, *why, facts, now),
+        } => run_ended(policy, state, (plan, *outcome, *serving), *why, facts, now),
         Input::Commanded { command, by, facts } => {
             commanded(policy, state, command, by, facts, now)
         }
@@ -364,8 +367,7 @@ fn seeded(mut state: State) -> Decision {
 fn run_ended(
     policy: &Policy,
     mut state: State,
-    plan: &Plan,
-    outcome: Outcome,
+    (plan, outcome, serving): (&Plan, Outcome, Instance),
     why: Option<&str>,
     facts: &Facts,
     now: Timestamp,
@@ -377,13 +379,13 @@ fn run_ended(
         return conclude(state, reason, Vec::new(), Vec::new(), Vec::new());
     }
     state.sustain = Sustain::default();
+    state.serving = serving;
     let why = why.unwrap_or("no failure was recorded").to_owned();
     let (run, kind) = (plan.run, plan.kind);
     let mut actions = Vec::new();
     let reinstating = kind == PlanKind::Reinstatement;
     let reason = match (outcome, reinstating) {
         (Outcome::Done, false) => {
-            state.serving = plan.to;
             actions.push(Action::RestartWatch);
             if policy.revert {
                 actions.push(Action::Start(reinstate(&mut state, facts, now)));

@@ -191,9 +191,11 @@ impl<'a> Replay<'a> {
                 self.healed.extend(healing);
             }
             let facts = self.facts();
+            let moved = plan.kind == PlanKind::Reinstatement || outcome == Outcome::Done;
             let input = Input::RunEnded {
                 plan: &plan,
                 outcome,
+                serving: if moved { plan.to } else { plan.from },
                 why,
                 facts: &facts,
             };

@@ -140,9 +140,14 @@ impl Site {
         let why = run
             .last_failure()
             .map(|(step, what)| format!("{step}: {what}"));
-        let plan = Box::new(run.plan().clone());
+        let (plan, serving) = (Box::new(run.plan().clone()), run.serving());
         self.messages
-            .send(Message::RunEnded { plan, outcome, why })
+            .send(Message::RunEnded {
+                plan,
+                outcome,
+                serving,
+                why,
+            })
             .await
             .ok();
     }

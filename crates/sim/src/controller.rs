@@ -197,6 +197,7 @@ impl<'w> Controller<'w> {
             let input = Input::RunEnded {
                 plan: run.plan(),
                 outcome,
+                serving: run.serving(),
                 why: why.as_deref(),
                 facts: &facts,
             };

@@ -12,7 +12,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::event::{Effect, Event, Output};
-use super::plan::{Plan, Step};
+use super::plan::{Plan, PlanKind, Step};
+use crate::ids::Instance;
 
 /// What the executor is to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +117,25 @@ impl Run {
             .iter()
             .find(|(s, _)| *s == step)
             .map(|(_, output)| output)
+    }
+
+    /// Where clients are, as far as the run knows: moved once they were redirected, or, where a plan
+    /// redirects nobody, once all was done.
+    pub fn serving(&self) -> Instance {
+        let moves = self.plan.steps.contains(&Step::Redirect);
+        let turning_point = if moves {
+            Some(&Step::Redirect)
+        } else {
+            self.plan.steps.last()
+        };
+        let is_move = self.plan.kind != PlanKind::Reinstatement;
+        let moved = turning_point.is_some_and(|step| self.output(*step).is_some());
+        // A reinstatement's `from` is the instance that does not serve.
+        if is_move && !moved {
+            self.plan.from
+        } else {
+            self.plan.to
+        }
     }
 
     /// Which attempt at the current step the next begin would be, from 1.
@@ -254,8 +274,8 @@ impl Run {
 #[cfg(test)]
 mod tests {
     use super::super::event::Failure;
+    use super::super::plan::Capabilities;
     use super::super::plan::tests::{STATELESS, choice, heading};
-    use super::super::plan::{Capabilities, PlanKind};
     use super::*;
     use std::collections::BTreeSet;
 
@@ -347,6 +367,28 @@ mod tests {
         assert_eq!(stuck(Step::Redirect, Effect::None), Outcome::Undone);
         assert_eq!(stuck(Step::Redirect, Effect::Unknown), Outcome::Stuck);
         assert_eq!(stuck(Step::FenceOld, Effect::None), Outcome::Stuck);
+    }
+
+    #[test]
+    fn a_run_that_is_stuck_knows_where_the_clients_are() {
+        let stuck_at = |step: Step| {
+            let mut run = Run::new(plan());
+            drive(&mut run, |next| match next {
+                Next::Do(due) if due == step => failed(step, Effect::Unknown),
+                Next::Do(_) | Next::Undo(_) | Next::Finished(_) => well(next),
+            });
+            run.serving()
+        };
+        assert_eq!(stuck_at(Step::Redirect), Instance::A);
+        assert_eq!(stuck_at(Step::FenceOld), Instance::B);
+        let mut reinstatement = Run::new(Plan::reinstatement(heading(), Some(choice())));
+        assert_eq!(
+            reinstatement.serving(),
+            Instance::B,
+            "`from` is the one that does not serve"
+        );
+        drive(&mut reinstatement, well);
+        assert_eq!(reinstatement.serving(), Instance::B);
     }
 
     #[test]

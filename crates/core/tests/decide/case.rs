@@ -73,9 +73,12 @@ impl Case {
     }
 
     pub(crate) fn end_run(&self, plan: &Plan, outcome: Outcome) -> Decision {
+        let moved = plan.kind == evenkeel_core::failover::PlanKind::Reinstatement
+            || outcome == Outcome::Done;
         self.give(&Input::RunEnded {
             plan,
             outcome,
+            serving: if moved { plan.to } else { plan.from },
             why: Some("it broke"),
             facts: &self.facts,
         })

@@ -128,6 +128,7 @@ fn all_inputs(case: &Case, mut take: impl FnMut(&Input<'_>)) {
             take(&Input::RunEnded {
                 plan: &plan,
                 outcome,
+                serving: plan.from,
                 why: None,
                 facts,
             });

@@ -157,6 +157,7 @@ fn without_a_recorded_failure_the_record_says_that_too() {
     let decision = case.give(&evenkeel_core::decide::Input::RunEnded {
         plan: &moved,
         outcome: Outcome::Stuck,
+        serving: moved.from,
         why: None,
         facts: &case.facts,
     });

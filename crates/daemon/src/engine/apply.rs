@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use evenkeel_core::EventId;
 use evenkeel_core::decide::{Action, Decision, Input, decide};
 use evenkeel_core::failover::{Outcome, Plan};
 use evenkeel_core::generation::{Generation, Verdict};
 use evenkeel_core::property::Severity;
 use evenkeel_core::record::{EventKind, NewEvent};
+use evenkeel_core::{EventId, Instance};
 use evenkeel_ports::{AuditEntry, Commit, StoreError};
 use tracing::{error, info, warn};
 
@@ -35,7 +35,14 @@ impl ResourceTask {
                 let outcome = self.rehearsed(result).await;
                 reply.send(outcome).ok();
             }
-            Message::RunEnded { plan, outcome, why } => self.run_ended(plan, outcome, why).await,
+            Message::RunEnded {
+                plan,
+                outcome,
+                serving,
+                why,
+            } => {
+                self.run_ended(plan, outcome, serving, why).await;
+            }
             Message::Asked {
                 asked,
                 by,
@@ -56,11 +63,18 @@ impl ResourceTask {
 
     /// Decides what follows from a saga's end, and only then closes its journal: a crash in between
     /// leaves a run that ends again in the same way.
-    async fn run_ended(&mut self, plan: Box<Plan>, outcome: Outcome, why: Option<String>) {
+    async fn run_ended(
+        &mut self,
+        plan: Box<Plan>,
+        outcome: Outcome,
+        serving: Instance,
+        why: Option<String>,
+    ) {
         let facts = self.facts();
         let input = Input::RunEnded {
             plan: &plan,
             outcome,
+            serving,
             why: why.as_deref(),
             facts: &facts,
         };
@@ -71,7 +85,12 @@ impl ResourceTask {
             tokio::spawn(async move {
                 tokio::time::sleep(STORE_RETRY).await;
                 messages
-                    .send(Message::RunEnded { plan, outcome, why })
+                    .send(Message::RunEnded {
+                        plan,
+                        outcome,
+                        serving,
+                        why,
+                    })
                     .await
                     .ok();
             });

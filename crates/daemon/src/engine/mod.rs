@@ -27,7 +27,7 @@ use evenkeel_core::outlook::PropertyOutlook;
 use evenkeel_core::property::Probe;
 use evenkeel_core::state::{Phase, State};
 use evenkeel_core::watch::Watch;
-use evenkeel_core::{GenerationId, RunId, Timestamp};
+use evenkeel_core::{GenerationId, Instance, RunId, Timestamp};
 use evenkeel_ports::{
     Driver, DriverError, Redirector, Rehearsal, ResourceRecord, Revision, StoreError, Synced,
 };
@@ -68,6 +68,8 @@ pub enum Message {
         plan: Box<Plan>,
         /// How.
         outcome: Outcome,
+        /// Where clients are now.
+        serving: Instance,
         /// What failed last, if anything did.
         why: Option<String>,
     },
