@@ -146,7 +146,7 @@ impl Scene {
         self.directory.join("tuner.new")
     }
 
-    /// What the file of instance a says that should not, byte for byte the approved text.
+    /// Whether the file of instance a is byte for byte the approved one: read from where it is.
     pub(crate) fn a_is_as_approved(&self) -> bool {
         std::fs::read(self.file_of_a()).is_ok_and(|found| found == APP_TOML.as_bytes())
     }

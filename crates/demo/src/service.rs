@@ -187,6 +187,7 @@ async fn converse(stream: TcpStream, shop: Arc<Shop>, mut stopping: watch::Recei
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::{After, Answer, Connection, Request};
 
     fn arguments(text: &str) -> Result<Arguments, String> {
         parse(text.split_whitespace().map(str::to_owned))
@@ -218,5 +219,87 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(10), waiting)
             .await
             .unwrap();
+    }
+
+    /// Asks a service that may still be starting.
+    async fn ask(address: SocketAddr, request: &Request) -> Answer {
+        for _ in 0..500 {
+            if let Ok(mut connection) = Connection::open(address).await {
+                return connection.exchange(request).await.unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the service does not come up");
+    }
+
+    #[tokio::test]
+    async fn it_serves_counts_obeys_an_edit_at_once_and_really_fails_at_its_limit() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("app.toml");
+        let text = include_str!("app.toml");
+        std::fs::write(&file, text).unwrap();
+        let lock = File::create(directory.path().join("lock")).unwrap();
+        lock.lock().unwrap();
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let listen = free.local_addr().unwrap();
+        drop(free);
+        let service = tokio::spawn(serve(Arguments {
+            config: directory.path().to_path_buf(),
+            data: directory.path().join("data"),
+            listen,
+            name: "a".to_owned(),
+            while_locked: Some(directory.path().join("lock")),
+        }));
+        let get = Request::get("/", After::Keep);
+        let answer = ask(listen, &get).await;
+        let body = String::from_utf8(answer.body).unwrap();
+        assert_eq!(answer.status, 200);
+        assert!(
+            body.contains("\"instance\":\"a\"") && body.contains("400"),
+            "{body}"
+        );
+
+        let count = |body: &str| Request {
+            method: "POST",
+            path: "/count",
+            body: body.to_owned(),
+            after: After::Close,
+        };
+        assert_eq!(ask(listen, &count("17")).await.status, 200);
+        assert_eq!(ask(listen, &count("many")).await.status, 400);
+        let counts = std::fs::read_to_string(directory.path().join("data/counts.log")).unwrap();
+        assert_eq!(counts, "17\n");
+        assert_eq!(
+            ask(listen, &Request::get("/nowhere", After::Close))
+                .await
+                .status,
+            404
+        );
+
+        std::fs::write(
+            &file,
+            text.replace("max_connections = 400", "max_connections = 1023"),
+        )
+        .unwrap();
+        assert!(
+            String::from_utf8(ask(listen, &get).await.body)
+                .unwrap()
+                .contains("1023")
+        );
+        std::fs::write(
+            &file,
+            text.replace("max_connections = 400", "max_connections = 1024"),
+        )
+        .unwrap();
+        assert_eq!(
+            ask(listen, &Request::get("/healthz", After::Close))
+                .await
+                .status,
+            503
+        );
+
+        lock.unlock().unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(20), service).await;
+        ended.unwrap().unwrap().unwrap();
     }
 }

@@ -109,11 +109,15 @@ pub(crate) async fn play(
     let entrance = scene.entrance();
     let clients = Clients::start(direction.clients, entrance, Arc::clone(&stage.clock));
     stage.clients = Some(clients);
-    stage.pass(CALM).await?;
+    stage
+        .pass("the clients have run for a while in calm", CALM)
+        .await?;
     stage.let_tuner_loose();
     let decision = stage.until_decided().await?;
     stage.until_protected_again().await?;
-    stage.pass(AFTERMATH).await?;
+    stage
+        .pass("the clients have run for a while on b", AFTERMATH)
+        .await?;
     stage.conclude(&decision).await
 }
 
@@ -176,11 +180,11 @@ impl Stage<'_, '_> {
     }
 
     /// Lets some time go by.
-    async fn pass(&mut self, span: Duration) -> Result<(), StageError> {
+    async fn pass(&mut self, awaited: &'static str, span: Duration) -> Result<(), StageError> {
         let until = self.elapsed() + span;
         let clock = Arc::clone(&self.clock);
         let began = self.began;
-        self.until("some time has passed", move |_, _| {
+        self.until(awaited, move |_, _| {
             let elapsed = clock.monotonic().saturating_sub(began);
             Ok((elapsed >= until).then_some(()))
         })

@@ -4,9 +4,9 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use evenkeel_api::wire::{BreachKind, Event, ForecastView, Generation, Verdict};
+use evenkeel_api::wire::{BreachKind, Event, ForecastView, Generation, Severity, Verdict};
 use evenkeel_cli::render::text::{self, elide};
-use evenkeel_cli::render::{Paint, Painted, Style, sparkline};
+use evenkeel_cli::render::{Paint, Painted, Style, one_line, sparkline};
 
 use crate::clients::Tally;
 use crate::scene::{LIMIT, PROPERTY};
@@ -19,8 +19,8 @@ const COLUMNS: usize = 79;
 const HEADING: usize = 12;
 /// Columns of the bar.
 const BAR: usize = 40;
-/// So many events stand under the picture.
-const EVENTS_SHOWN: usize = 8;
+/// So many lines of events stand under the picture: together they fit on 24 lines.
+const EVENT_LINES: usize = 12;
 /// Where there is no terminal, a line says this often how it is.
 const LINE_EVERY: Duration = Duration::from_secs(2);
 
@@ -79,11 +79,11 @@ impl<'a> View<'a> {
         match self.manner {
             Manner::Live => {
                 self.events.push(event.clone());
-                let surplus = self.events.len().saturating_sub(EVENTS_SHOWN);
+                let surplus = self.events.len().saturating_sub(EVENT_LINES);
                 self.events.drain(..surplus);
                 Ok(())
             }
-            Manner::Lines => writeln!(self.out, "{}", event_line(event, None).render(self.style)),
+            Manner::Lines => writeln!(self.out, "{}", event_line(event).render(self.style)),
             Manner::Json => {
                 let line = serde_json::to_string(event)?;
                 writeln!(self.out, "{line}")
@@ -111,11 +111,8 @@ impl<'a> View<'a> {
     fn draw(&mut self, moment: &Moment<'_>) -> io::Result<()> {
         let mut lines = picture(moment);
         lines.push(Painted::default());
-        lines.extend(
-            self.events
-                .iter()
-                .map(|event| event_line(event, Some(COLUMNS))),
-        );
+        let events: Vec<Painted> = self.events.iter().flat_map(event_lines).collect();
+        lines.extend_from_slice(&events[events.len().saturating_sub(EVENT_LINES)..]);
         // In one piece, so that the picture does not flicker.
         let mut frame = String::new();
         if self.lines_drawn > 0 {
@@ -289,17 +286,56 @@ fn tuner(progress: Option<&Progress>) -> Painted {
     }
 }
 
-fn event_line(event: &Event, columns: Option<usize>) -> Painted {
-    let paint = match event.severity {
-        evenkeel_api::wire::Severity::Info => Paint::Plain,
-        evenkeel_api::wire::Severity::Warn => Paint::Yellow,
-        evenkeel_api::wire::Severity::Critical => Paint::Red,
+/// An event, on one line.
+fn event_line(event: &Event) -> Painted {
+    Painted::new(Paint::Dim, event_head(event)).then(event_paint(event), one_line(&event.sentence))
+}
+
+/// An event, on as many lines of the picture as it needs.
+fn event_lines(event: &Event) -> Vec<Painted> {
+    let head = event_head(event);
+    let room = COLUMNS.saturating_sub(head.len());
+    let pieces = wrapped(&one_line(&event.sentence), room)
+        .into_iter()
+        .enumerate();
+    let line = |(i, piece): (usize, String)| {
+        let before = if i == 0 {
+            head.clone()
+        } else {
+            " ".repeat(head.len())
+        };
+        Painted::new(Paint::Dim, before).then(event_paint(event), piece)
     };
-    let head = format!("{} {:<9} ", text::time_of_day(&event.at), event.kind);
-    let sentence = evenkeel_cli::render::one_line(&event.sentence);
-    let room = columns.map(|columns| columns.saturating_sub(head.len()));
-    let sentence = room.map_or(sentence.clone(), |room| elide(&sentence, room));
-    Painted::new(Paint::Dim, head).then(paint, sentence)
+    pieces.map(line).collect()
+}
+
+fn event_head(event: &Event) -> String {
+    format!("{} {:<9} ", text::time_of_day(&event.at), event.kind)
+}
+
+fn event_paint(event: &Event) -> Paint {
+    match event.severity {
+        Severity::Info => Paint::Plain,
+        Severity::Warn => Paint::Yellow,
+        Severity::Critical => Paint::Red,
+    }
+}
+
+/// The text broken between words into lines of at most `room` columns; a word that is longer loses
+/// its middle.
+fn wrapped(text: &str, room: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        let word = elide(word, room);
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= room => {
+                line.push(' ');
+                line.push_str(&word);
+            }
+            Some(_) | None => lines.push(word),
+        }
+    }
+    lines
 }
 
 /// How it is, on one line.
@@ -323,4 +359,70 @@ fn moment_line(moment: &Moment<'_>) -> Painted {
         line = line.then(Paint::Plain, "; ").join(clients(Some(tally)));
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_api::wire::EventKind;
+
+    use super::*;
+
+    fn event(sentence: &str) -> Event {
+        Event {
+            id: "e1".into(),
+            at: "2026-11-24T23:14:05.000Z".into(),
+            resource: Some("shop".into()),
+            kind: EventKind::Decision,
+            severity: Severity::Critical,
+            sentence: sentence.into(),
+            by: "evenkeel".into(),
+            run: None,
+            explained: false,
+        }
+    }
+
+    #[test]
+    fn a_long_event_is_broken_between_words_and_no_line_is_too_long() {
+        let long = "failing over ".repeat(12) + &"x".repeat(200);
+        let lines = event_lines(&event(&long));
+        assert!(lines.len() > 2);
+        assert!(lines.iter().all(|line| line.width() <= COLUMNS));
+        let first = lines[0].render(Style::PLAIN);
+        assert!(
+            first.starts_with("23:14:05Z decision  failing over failing"),
+            "{first}"
+        );
+        assert!(
+            lines[1]
+                .render(Style::PLAIN)
+                .starts_with("                    ")
+        );
+    }
+
+    #[test]
+    fn each_manner_shows_an_event_its_own_way() {
+        let shown = |manner| {
+            let mut out = Vec::new();
+            View::new(&mut out, manner, Style::PLAIN)
+                .event(&event("failing over\x1b[2J"))
+                .unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(
+            shown(Manner::Lines),
+            "23:14:05Z decision  failing over\\u{1b}[2J\n"
+        );
+        let json: Event = serde_json::from_str(&shown(Manner::Json)).unwrap();
+        assert_eq!(json.id, "e1");
+        assert_eq!(shown(Manner::Live) + &shown(Manner::Silent), "");
+    }
+
+    #[test]
+    fn a_bar_is_as_long_as_its_share() {
+        let bar = |share| bar(share, false).render(Style::PLAIN).matches('█').count();
+        assert_eq!(
+            (bar(0.0), bar(0.5), bar(1.0), bar(7.0)),
+            (0, BAR / 2, BAR, BAR)
+        );
+    }
 }
