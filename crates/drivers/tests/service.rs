@@ -100,8 +100,17 @@ async fn a_fence_stops_holds_over_a_restart_and_refuses_late_actors() {
     assert_eq!(driver.health(A).await, Ok(Health::Well));
 }
 
+/// The configuration of a probe, without capacity.
+fn written(
+    probe: evenkeel_core::property::Probe,
+) -> std::collections::BTreeMap<evenkeel_core::PropertyPath, evenkeel_core::property::Observed> {
+    let all = probe.properties.into_iter();
+    all.filter(|(_, found)| found.origin == Origin::Configuration)
+        .collect()
+}
+
 #[tokio::test]
-async fn a_clone_is_staged_activated_and_taken_down() {
+async fn a_sync_tells_the_configuration_that_it_captured() {
     let world = World::new();
     let driver = world.driver(json!({"adopt": true}));
     driver.prepare().await.unwrap();
@@ -111,13 +120,6 @@ async fn a_clone_is_staged_activated_and_taken_down() {
         .unwrap();
     let configuration = synced.configuration.clone().unwrap();
     let probe = driver.probe(A, now()).await.unwrap();
-    let written = |probe: evenkeel_core::property::Probe| {
-        let all = probe
-            .properties
-            .into_iter()
-            .filter(|(_, found)| found.origin == Origin::Configuration);
-        all.collect::<std::collections::BTreeMap<_, _>>()
-    };
     assert_eq!(
         configuration,
         written(probe),
@@ -132,7 +134,18 @@ async fn a_clone_is_staged_activated_and_taken_down() {
         .await
         .unwrap();
     assert!(again.unchanged && again.id == synced.id);
+}
 
+#[tokio::test]
+async fn a_clone_is_staged_activated_and_taken_down() {
+    let world = World::new();
+    let driver = world.driver(json!({"adopt": true}));
+    driver.prepare().await.unwrap();
+    let synced = driver
+        .sync(A, ChangeHint::Everything, now(), &|_| {})
+        .await
+        .unwrap();
+    let configuration = synced.configuration.clone().unwrap();
     let choice = choice(synced.id);
     driver.stage(&choice, B).await.unwrap();
     let staged = std::fs::read_to_string(world.path("b/config/app.toml")).unwrap();

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use evenkeel_clone::Substitutions;
 use evenkeel_core::property::{Observed, Origin, RedactedHash, Value};
@@ -44,7 +45,7 @@ impl Reading {
 /// Reads one instance's tree again and again.
 pub(super) struct Reader {
     tree: TreeReader,
-    swap: Substitutions,
+    swap: Arc<Substitutions>,
     redaction_key: [u8; 32],
 }
 
@@ -55,9 +56,20 @@ impl Reader {
         literals: &[(String, String)],
         redaction_key: [u8; 32],
     ) -> Result<Self, String> {
+        let swap = Arc::new(both_ways(literals)?);
+        // A digest cannot be rewritten afterwards, so what it is taken of is.
+        let tree = if swap.is_empty() {
+            tree
+        } else {
+            let swap = Arc::clone(&swap);
+            tree.with_digested_form(move |content| {
+                let canonical = swap.canonicalise(Path::new(""), content);
+                canonical.unwrap_or_else(|_| content.to_owned())
+            })
+        };
         Ok(Self {
             tree,
-            swap: both_ways(literals)?,
+            swap,
             redaction_key,
         })
     }
@@ -228,6 +240,25 @@ mod tests {
             "listen = \"127.0.0.1:82\"\nroot = \"/srv/web/html\"\nport = 82\nworkers = 4\n",
         );
         assert!(a.same_configuration(&b), "{a:?}\n{b:?}");
+    }
+
+    #[test]
+    fn a_file_that_is_told_by_its_digest_reads_the_same_on_both_instances() {
+        // Too long to be kept as text, and told by its digest alone.
+        let long = |address: &str| format!("# {address}\n{}", "some words and more\n".repeat(5000));
+        let read = |literals, text: String| {
+            let directory = tempfile::tempdir().unwrap();
+            std::fs::write(directory.path().join("notes.txt"), text).unwrap();
+            reader(literals).read(directory.path(), Timestamp::from_millis(0))
+        };
+        let a = read(&[], long("127.0.0.1:81"));
+        let digest = &a.properties[&PropertyPath::from("notes.txt")].value;
+        assert!(digest.to_string().starts_with("blake3:"), "{digest}");
+        assert!(a.same_configuration(&read(PAIRS, long("127.0.0.1:82"))));
+        assert!(
+            !a.same_configuration(&read(PAIRS, long("127.0.0.1:81"))),
+            "a's address on b"
+        );
     }
 
     #[test]

@@ -84,6 +84,21 @@ pub(super) struct Context<'a> {
     pub(super) is_nginx_tree: bool,
     /// Whether the file counted as a table at the last reading.
     pub(super) was_table: bool,
+    /// The form of a content in which its digest is taken.
+    pub(super) digested_form: Option<&'a DigestedForm>,
+}
+
+/// Brings a content into the form in which its digest is taken: what differs between the places where
+/// the same content may stand is told alike there.
+pub(crate) type DigestedForm = dyn Fn(&[u8]) -> Vec<u8> + Send + Sync;
+
+impl Context<'_> {
+    fn digest_of(&self, content: &[u8]) -> String {
+        match self.digested_form {
+            Some(form) => digest_of(&form(content)),
+            None => digest_of(content),
+        }
+    }
 }
 
 /// Reads the file. The identity is none if the file changed meanwhile: it must be read again.
@@ -171,7 +186,7 @@ impl<'a> Draft<'a> {
             Content::Whole(content) => match str::from_utf8(&content) {
                 Ok(text) => self.text(text, context),
                 Err(_) => {
-                    self.whole(digest_of(&content));
+                    self.whole(context.digest_of(&content));
                     self.expiry(capacity::expiry_of_der(&content));
                 }
             },
@@ -186,7 +201,7 @@ impl<'a> Draft<'a> {
         self.expiry(capacity::first_expiry_of_pem(text));
         let name = self.relative.rsplit('/').next().unwrap_or(self.relative);
         if is_secret_file(name) {
-            return self.whole(digest_of(text.as_bytes()));
+            return self.whole(context.digest_of(text.as_bytes()));
         }
         let format = context
             .filter
@@ -197,7 +212,7 @@ impl<'a> Draft<'a> {
             Err(failure) => {
                 let relative = self.relative;
                 self.reading.note = Some(format!("{relative} is kept whole: {failure}"));
-                return self.whole_text(text);
+                return self.whole_text(text, context);
             }
         };
         let entries = capacity::entries(self.relative, format, text, &leaves, context.was_table);
@@ -207,10 +222,10 @@ impl<'a> Draft<'a> {
             self.capacity("@entries", count as f64, None);
         }
         if is_huge {
-            self.whole_digest(text);
+            self.whole_digest(text, context);
             self.capacity("@bytes", text.len() as f64, Some("B"));
         } else if format == Format::Text {
-            self.whole_text(text);
+            self.whole_text(text, context);
         } else if leaves.is_empty() {
             // A file of comments alone is still there.
             self.property(
@@ -233,9 +248,9 @@ impl<'a> Draft<'a> {
     }
 
     /// A text which is not taken apart: itself where it is short and holds no secret.
-    fn whole_text(&mut self, text: &str) {
+    fn whole_text(&mut self, text: &str, context: &Context<'_>) {
         if text.len() > TEXT_BYTES_MAX || text_holds_secret(text) {
-            self.whole_digest(text);
+            self.whole_digest(text, context);
         } else {
             self.whole(text.to_owned());
         }
@@ -243,11 +258,11 @@ impl<'a> Draft<'a> {
 
     /// The digest of a text that is known but for a weak secret would give the secret away, so it is
     /// to be redacted as well.
-    fn whole_digest(&mut self, text: &str) {
+    fn whole_digest(&mut self, text: &str, context: &Context<'_>) {
         if text_holds_secret(text) {
             self.reading.secret.push(PropertyPath::from(self.relative));
         }
-        self.whole(digest_of(text.as_bytes()));
+        self.whole(context.digest_of(text.as_bytes()));
     }
 
     fn whole(&mut self, text: String) {

@@ -40,7 +40,7 @@ pub use options::{FormatHint, TreeOptions, TreeOptionsError};
 pub use parse::parse;
 pub use secret::looks_secret;
 
-use file::{Context, FileReading, Identity};
+use file::{Context, DigestedForm, FileReading, Identity};
 use options::Filter;
 use walk::{Found, Listing};
 
@@ -85,6 +85,7 @@ pub struct TreeReader {
     /// What the remembered files depend on besides themselves.
     remembered_for: Option<(PathBuf, IsNginxTree)>,
     remembered: HashMap<String, Remembered>,
+    digested_form: Option<Box<DigestedForm>>,
 }
 
 type IsNginxTree = bool;
@@ -103,7 +104,18 @@ impl TreeReader {
             options,
             remembered_for: None,
             remembered: HashMap::new(),
+            digested_form: None,
         })
+    }
+
+    /// The same, with digests taken of contents in another form than the one they are found in.
+    #[must_use]
+    pub(crate) fn with_digested_form(
+        mut self,
+        form: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Self {
+        self.digested_form = Some(Box::new(form));
+        self
     }
 
     /// Reads the tree at `root` as it is `now`.
@@ -170,6 +182,7 @@ impl TreeReader {
             filter: &self.filter,
             is_nginx_tree,
             was_table,
+            digested_form: self.digested_form.as_deref(),
         };
         let (identity, reading) = file::read(relative, location, &context)?;
         let is_settled = |identity: &Identity| now.since(identity.changed()) >= SETTLING;
