@@ -281,7 +281,7 @@ impl Warnings<'_> {
                 "[resource.redirect.link]"
             };
             self.add(
-                "there is no redirector: clients cannot be moved, and every failover is undone",
+                "there is no redirector: nothing moves the clients, so every failover is held back",
                 format!("add {remedy}"),
             );
         }
@@ -483,7 +483,7 @@ mod tests {
         only(&said, "it never fails over by itself");
         only(
             &warnings("", &[]),
-            "every failover is undone; add [resource.redirect.proxy]",
+            "every failover is held back; add [resource.redirect.proxy]",
         );
     }
 
