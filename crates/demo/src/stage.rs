@@ -291,7 +291,6 @@ impl Stage<'_, '_> {
             .map(|choice| instant(&choice.config_at))
             .transpose()?;
         let decided = instant(&decision.at)?;
-        let is_standby_fed = sight.generations.iter().any(|one| one.from == Instance::B);
         let written = std::fs::read_to_string(self.scene.data_of_b()).unwrap_or_default();
         let diagnosis = diagnosis(&detail);
         Ok(Summary {
@@ -315,13 +314,7 @@ impl Stage<'_, '_> {
             generation_was_before_drift_onset: config_at.is_some_and(|at| at < drift_began),
             diagnosis,
             primary_reverted: self.scene.a_is_as_approved(),
-            reprotected: status.phase == PhaseKind::Guarded
-                && status.serving == Instance::B
-                && is_standby_fed
-                && detail
-                    .runs
-                    .iter()
-                    .all(|run| run.outcome == Some(RunOutcome::Done)),
+            reprotected: is_protected_again(&sight, &detail.runs),
             serving: status.serving,
             audit_verified: audit.intact,
             audit_records: audit.records,
@@ -333,6 +326,19 @@ impl Stage<'_, '_> {
             runs: detail.runs,
         })
     }
+}
+
+/// Whether b serves, a is fed from it as its standby, and every saga came to its end.
+fn is_protected_again(sight: &Sight, runs: &[RunView]) -> bool {
+    let status = &sight.resource.status;
+    status.phase == PhaseKind::Guarded
+        && status.serving == Instance::B
+        && sight
+            .generations
+            .iter()
+            .any(|generation| generation.from == Instance::B)
+        && runs.iter().any(|run| run.kind == PlanKind::Reinstatement)
+        && runs.iter().all(|run| run.outcome == Some(RunOutcome::Done))
 }
 
 /// Whether a value at the limit was served: as the answers say, and as the tuner's own times say.
