@@ -65,8 +65,8 @@ fn a_daemon_killed_at_any_step_of_a_failover_ends_with_exactly_one_that_serves()
     }
     let site = Site::new(&Setup::default());
     let mut serving = Instance::A;
+    let mut daemon = site.daemon();
     for step in 0.. {
-        let daemon = site.daemon();
         daemon.cli().until_guarded(serving);
         let (run, killed) = kill_at(&site, daemon, step);
         let name = match killed {
@@ -76,8 +76,7 @@ fn a_daemon_killed_at_any_step_of_a_failover_ends_with_exactly_one_that_serves()
                 break;
             }
         };
-        // Whoever asks an instance directly finds one at least: nothing is down for good.
-        let daemon = site.daemon();
+        daemon = site.daemon();
         let view = poll_until(&format!("{run} ends, killed at {name}"), PATIENCE, || {
             let view = daemon.cli().saga(&run);
             if view.outcome.is_some() {
@@ -98,7 +97,6 @@ fn a_daemon_killed_at_any_step_of_a_failover_ends_with_exactly_one_that_serves()
             });
         assert_eq!(detail.status.serving, serving, "killed at {name}: {view:?}");
         site.assert_served_by(serving);
-        daemon.terminate();
     }
 }
 

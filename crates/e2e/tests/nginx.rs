@@ -162,7 +162,7 @@ severity = "critical"
 
 [[resource.property]]
 match = "conf.d/moved.map"
-ignore = true
+severity = "info"
 "#;
     let site = Site::new(&Setup {
         properties,
