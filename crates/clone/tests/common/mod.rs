@@ -4,6 +4,7 @@
 // Each test binary uses a part of it; a test may fail anywhere.
 #![allow(
     dead_code,
+    unused_imports,
     missing_docs,
     unreachable_pub,
     clippy::unwrap_used
