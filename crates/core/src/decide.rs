@@ -388,7 +388,9 @@ fn run_ended(
         (Outcome::Done, false) => {
             actions.push(Action::RestartWatch);
             if policy.revert {
-                actions.push(Action::Start(reinstate(&mut state, facts, now)));
+                // What was activated is what the old primary is put back to.
+                let choice = plan.choice.clone();
+                actions.push(Action::Start(reinstate(&mut state, choice, facts, now)));
             } else {
                 state.phase = Phase::Unprotected {
                     why: "the policy says not to revert".into(),
@@ -581,7 +583,8 @@ fn reinstate_by_hand(mut state: State, by: &str, facts: &Facts, now: Timestamp) 
             Vec::new(),
         );
     };
-    let plan = reinstate(&mut state, facts, now);
+    let choice = choose(&facts.generations, None);
+    let plan = reinstate(&mut state, choice, facts, now);
     let what = format!("reinstatement as {}", plan.run);
     let reason = Reason::Commanded {
         by: by.to_owned(),
@@ -611,13 +614,13 @@ fn move_clients(
     Plan::move_clients(kind, heading, choice, facts.capabilities)
 }
 
-fn reinstate(state: &mut State, facts: &Facts, now: Timestamp) -> Plan {
+fn reinstate(state: &mut State, choice: Option<Choice>, facts: &Facts, now: Timestamp) -> Plan {
     state.phase = Phase::Reinstating {
         run: facts.next_run,
     };
     let why = format!("instance {} no longer serves", state.standby());
     let heading = heading(state, facts, state.standby(), why, now);
-    Plan::reinstatement(heading, choose(&facts.generations, None))
+    Plan::reinstatement(heading, choice)
 }
 
 /// Raises the token: whoever still acts with the one before is refused from now on.

@@ -86,8 +86,8 @@ impl PropertyOutlook {
     pub fn sentence(&self) -> String {
         let text = |value: &Option<Value>| match (value, self.unit.as_deref()) {
             (None, _) => "absent".to_owned(),
-            (Some(value), None) => format!("{value:.60}"),
-            (Some(value), Some(unit)) => format!("{value:.60} {unit}"),
+            (Some(value), None) => value.brief(),
+            (Some(value), Some(unit)) => format!("{} {unit}", value.brief()),
         };
         let now = format!(
             "{} is {} (approved {}), {:+.2} of its tolerance",

@@ -57,6 +57,21 @@ impl Value {
         value.is_finite().then_some(Self::Number(value))
     }
 
+    /// The value in one line of at most some 60 characters, for sentences.
+    pub fn brief(&self) -> String {
+        const LENGTH: usize = 60;
+        let text = self.to_string();
+        let mut line: String = text
+            .chars()
+            .take(LENGTH)
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        if text.chars().nth(LENGTH).is_some() {
+            line.push('\u{2026}');
+        }
+        line
+    }
+
     /// The number, where it is one.
     pub fn as_number(&self) -> Option<f64> {
         match self {
@@ -260,6 +275,16 @@ mod tests {
     fn not_a_number_is_no_observation() {
         assert_eq!(Value::number(f64::NAN), None);
         assert_eq!(Value::number(f64::INFINITY), None);
+    }
+
+    #[test]
+    fn a_brief_value_is_one_short_line() {
+        assert_eq!(Value::Text("a\nb\t\u{1b}[31m".into()).brief(), "a b  [31m");
+        assert_eq!(
+            Value::Text("x".repeat(61)).brief(),
+            format!("{}\u{2026}", "x".repeat(60))
+        );
+        assert_eq!(Value::Text("x".repeat(60)).brief(), "x".repeat(60));
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl Reason {
     /// In one sentence.
     pub fn sentence(&self) -> String {
         match self {
-            Self::Quiet => "every property is, and is predicted to stay, within its band".into(),
+            Self::Quiet => "nothing that is alerted or acted on leaves its band".into(),
             Self::Watched { sentence, .. } => sentence.clone(),
             Self::NotSustained {
                 sentence,

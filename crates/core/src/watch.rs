@@ -190,7 +190,7 @@ impl Tracker {
 
 /// What may be done about a property of which no rule says more. Nothing is failed over for unless
 /// somebody asked for that.
-fn default_severity(origin: Origin) -> Severity {
+pub fn default_severity(origin: Origin) -> Severity {
     match origin {
         Origin::Configuration => Severity::Warn,
         Origin::Capacity => Severity::Info,
@@ -246,8 +246,8 @@ fn breach(
     })
 }
 
-/// Orders outlooks: what is observed before what is predicted, sooner before later, then by how far
-/// the deviation has gone in its band; within each, by severity.
+/// Orders outlooks: what breaches before what does not, then by severity, what is observed before what
+/// is predicted, sooner before later; the rest by how far the deviation has gone in its band.
 fn urgency(outlook: &PropertyOutlook) -> f64 {
     let severity = match outlook.severity {
         Severity::Info => 0.0,
@@ -259,13 +259,14 @@ fn urgency(outlook: &PropertyOutlook) -> f64 {
     } else {
         outlook.band.upper
     };
+    let breaching = 100.0 * (1.0 + severity);
     match outlook.breach {
-        Breach::Observed => 100.0 + severity,
+        Breach::Observed => breaching + 50.0,
         Breach::Predicted {
             lead_time,
             confidence,
             ..
-        } => 10.0 * severity + 10.0 * confidence + 1.0 / (1.0 + lead_time.as_secs_f64()),
+        } => breaching + 10.0 * confidence + 1.0 / (1.0 + lead_time.as_secs_f64()),
         Breach::None => (outlook.deviation.abs() / side).min(1.0) * (0.5 + 0.25 * severity),
     }
 }
@@ -421,6 +422,19 @@ mod tests {
         assert_eq!(
             outlooks[1].forecast, None,
             "a property that never moved has no forecast"
+        );
+    }
+
+    #[test]
+    fn what_matters_more_comes_first_even_if_it_is_only_predicted() {
+        let mut watch = Watch::new(&policy());
+        assess(&mut watch, 0, &[("pool", 400.0), ("other", 1.0)]);
+        // `other` is beyond its limit at once, but only worth a warning; `pool` may start a failover.
+        let outlooks = assess(&mut watch, 10, &[("pool", 460.0), ("other", 2.0)]);
+        assert_eq!(outlooks[0].path.as_str(), "pool");
+        assert_eq!(
+            (outlooks[1].breach, outlooks[1].severity),
+            (Breach::Observed, Severity::Warn)
         );
     }
 

@@ -1,10 +1,38 @@
 //! Events that the daemon itself makes, in one shape.
 
-use evenkeel_core::Timestamp;
 use evenkeel_core::property::Severity;
 use evenkeel_core::record::{EventKind, NewEvent};
+use evenkeel_core::{ResourceId, Timestamp};
+use evenkeel_ports::AuditEntry;
+use tracing::warn;
+
+use crate::world::World;
 
 /// About the daemon: start, reload, recovery.
 pub(crate) fn daemon(at: Timestamp, sentence: String) -> NewEvent {
     NewEvent::new(at, EventKind::Daemon, Severity::Info, sentence)
+}
+
+/// An instance that ended by itself was started again: recorded, audited, and said.
+pub(crate) async fn tended(world: &World, resource: &ResourceId, done: String) {
+    let at = world.now();
+    world
+        .alerts
+        .raise(at, Some(resource), Severity::Warn, &done);
+    let entry = AuditEntry {
+        at,
+        actor: "evenkeel".to_owned(),
+        action: "service.restart".to_owned(),
+        resource: Some(resource.clone()),
+        result: Ok(()),
+        before: None,
+        after: Some(done.clone()),
+    };
+    if let Err(error) = world.audit.append_audit(entry).await {
+        warn!(%error, "a restart could not be kept in the audit log");
+    }
+    let event = NewEvent::new(at, EventKind::Alert, Severity::Warn, done).of(resource);
+    if let Err(error) = world.control.record(vec![event]).await {
+        warn!(%error, "a restart could not be recorded");
+    }
 }

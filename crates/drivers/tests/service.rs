@@ -14,6 +14,17 @@ use evenkeel_core::property::{Origin, Value};
 use evenkeel_ports::{ChangeHint, DriverError, FileChangeKind, Health};
 use serde_json::json;
 
+/// Asks until it is so, for at most ten seconds.
+async fn until(mut is_so: impl AsyncFnMut() -> bool) {
+    for _ in 0..500 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("it did not become so within ten seconds");
+}
+
 /// Not a test: the service. Returns at once unless a driver started it.
 #[test]
 fn service_child() {
@@ -66,6 +77,38 @@ async fn a_service_is_started_and_found_again_by_the_next_daemon() {
             .keys()
             .all(|path| path.as_str() != "@process")
     );
+}
+
+#[tokio::test]
+async fn one_that_ends_by_itself_is_started_again_but_not_at_once_and_not_when_fenced() {
+    let world = World::new();
+    let driver = world.driver(json!({"adopt": true}));
+    driver.prepare().await.unwrap();
+    assert_eq!(driver.tend(A).await, Ok(None), "it runs");
+    let kill = async || {
+        let pid = record_pid(&world, "a").unwrap();
+        let raw = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        rustix::process::kill_process(raw, rustix::process::Signal::KILL).unwrap();
+        until(async || driver.health(A).await == Ok(Health::Down)).await;
+        pid
+    };
+    let killed = kill().await;
+    let done = driver.tend(A).await.unwrap().unwrap();
+    assert!(
+        done.contains("a ended by itself (killed by signal 9)"),
+        "{done}"
+    );
+    assert_ne!(record_pid(&world, "a"), Some(killed));
+    until(async || driver.health(A).await == Ok(Health::Well)).await;
+    let probe = driver.probe(A, now()).await.unwrap();
+    assert_eq!(
+        probe.properties[&"@process/restarts".into()].value,
+        Value::Number(1.0)
+    );
+    kill().await;
+    assert_eq!(driver.tend(A).await, Ok(None), "not at once");
+    driver.fence(A, key(1)).await.unwrap();
+    assert_eq!(driver.tend(A).await, Ok(None), "and not while it is fenced");
 }
 
 #[tokio::test]

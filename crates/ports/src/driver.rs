@@ -194,6 +194,13 @@ pub trait Driver: Send + Sync + std::fmt::Debug {
     /// Asks an instance, at its own address, whether it is well.
     async fn health(&self, instance: Instance) -> Result<Health, DriverError>;
 
+    /// Keeps an instance up that should run and ended by itself: starts it again, after pauses that
+    /// grow with every time. Says in one sentence what was done, if anything was. Called often; does
+    /// nothing about an instance that is fenced, or that somebody else looks after.
+    async fn tend(&self, _instance: Instance) -> Result<Option<String>, DriverError> {
+        Ok(None)
+    }
+
     /// A feed of changes on an instance, where the kind has one.
     fn changes(&self, instance: Instance) -> Option<Box<dyn ChangeFeed>>;
 

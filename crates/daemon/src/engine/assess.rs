@@ -247,7 +247,7 @@ fn or_absent(text: Option<String>) -> String {
 
 fn changes_sentence(changes: &[PropertyChange]) -> String {
     const NAMED: usize = 3;
-    let text = |value: &Option<Value>| or_absent(value.as_ref().map(|v| format!("{v:.60}")));
+    let text = |value: &Option<Value>| or_absent(value.as_ref().map(Value::brief));
     let mut parts: Vec<String> = changes
         .iter()
         .take(NAMED)

@@ -33,9 +33,11 @@ impl ResourceTask {
                 let event =
                     NewEvent::new(self.world.now(), EventKind::Sync, Severity::Warn, sentence);
                 self.note(event.of(&self.settings.name)).await;
+                self.sync_problem = Some(error.to_string());
                 return Err(error.to_string());
             }
         };
+        self.sync_problem = None;
         let generation = self.judged(&synced);
         let known = self
             .generations
@@ -70,7 +72,7 @@ impl ResourceTask {
         let forget = self.forget_old().await;
         Ok(SyncOutcome {
             generation,
-            stage: self.to_stage(),
+            stage: self.next_to_stage(),
             forget,
         })
     }
@@ -214,7 +216,7 @@ impl ResourceTask {
     }
 
     /// What a failover would activate now, if the standby does not have that in place already.
-    fn to_stage(&mut self) -> Option<evenkeel_core::generation::Choice> {
+    fn next_to_stage(&mut self) -> Option<evenkeel_core::generation::Choice> {
         let choice = choose(&self.generations, None)?;
         let guarded = self.record.state.phase == Phase::Guarded;
         if !guarded || self.staged.as_ref() == Some(&choice) {

@@ -146,6 +146,7 @@ struct ResourceTask {
     record: ResourceRecord,
     generations: Vec<Generation>,
     synced_at: Option<Timestamp>,
+    sync_problem: Option<String>,
     next_run: RunId,
     watch: Watch,
     last_probe: Option<Probe>,
@@ -223,6 +224,7 @@ pub async fn start(
         record,
         generations,
         synced_at: None,
+        sync_problem: None,
         next_run,
         watch,
         last_probe: None,
@@ -276,8 +278,15 @@ impl ResourceTask {
         let (driver, messages) = (self.driver.clone(), self.messages.clone());
         let (instance, now) = (self.record.state.serving, self.world.now());
         let limit = self.settings.policy.sample_every.max(PROBE_LIMIT);
+        let (world, name) = (self.world.clone(), self.settings.name.clone());
         tokio::spawn(
             async move {
+                match tokio::time::timeout(limit, driver.tend(instance)).await {
+                    Ok(Ok(None)) => {}
+                    Ok(Ok(Some(done))) => crate::events::tended(&world, &name, done).await,
+                    Ok(Err(error)) => warn!(%error, "what ended cannot be started again"),
+                    Err(_) => warn!("starting what ended again takes long; it goes on"),
+                }
                 let probe = tokio::time::timeout(limit, driver.probe(instance, now));
                 let result = probe.await.unwrap_or_else(|_| {
                     let limit = evenkeel_core::Brief(limit);

@@ -9,6 +9,7 @@ use evenkeel_core::generation::Generation;
 use evenkeel_core::guard::GuardCheck;
 use evenkeel_core::outlook::{Breach, PropertyOutlook};
 use evenkeel_core::property::Probe;
+use evenkeel_core::reason::Reason;
 use evenkeel_core::state::State;
 use evenkeel_core::watch::ForecastInsight;
 use evenkeel_core::{PropertyPath, Timestamp};
@@ -68,6 +69,8 @@ pub struct Snapshot {
     pub generations: Arc<Vec<Generation>>,
     /// When the last sync ended well.
     pub synced_at: Option<Timestamp>,
+    /// Why the last sync failed, if it did.
+    pub sync_problem: Option<String>,
     /// The last probe.
     pub probe: Option<Arc<Probe>>,
     /// Since when, and why, the resource cannot be probed.
@@ -94,6 +97,7 @@ impl Snapshot {
             rehearsal: record.rehearsal.clone(),
             generations: Arc::default(),
             synced_at: None,
+            sync_problem: None,
             probe: None,
             probe_lost: None,
             outlooks: Arc::default(),
@@ -136,6 +140,7 @@ impl ResourceTask {
                 Arc::new(self.generations.clone())
             },
             synced_at: self.synced_at,
+            sync_problem: self.sync_problem.clone(),
             probe: self.last_probe.clone().map(Arc::new),
             probe_lost: self.probe_lost.clone(),
             recent: self
@@ -167,10 +172,7 @@ impl ResourceTask {
             .iter()
             .all(|outlook| outlook.breach == Breach::None)
         {
-            return (
-                "every property is, and is predicted to stay, within its band".into(),
-                Vec::new(),
-            );
+            return (Reason::Quiet.sentence(), Vec::new());
         }
         let facts = self.facts();
         let input = Input::Assessed {

@@ -3,6 +3,8 @@
 //! What may not be read (another user's processes) is said to be unknown, never absent.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::identity::{Stat, all_processes, command_line};
@@ -28,14 +30,8 @@ impl Listener {
 pub(crate) fn who_listens(address: SocketAddr) -> Option<Listener> {
     let inodes: BTreeSet<u64> = ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()
-        .filter_map(|table| std::fs::read_to_string(table).ok())
-        .flat_map(|table| {
-            table
-                .lines()
-                .skip(1)
-                .filter_map(parse_line)
-                .collect::<Vec<_>>()
-        })
+        .filter_map(|table| File::open(table).ok())
+        .flat_map(|table| listening(BufReader::new(table)))
         .filter(|(listens, _)| covers(*listens, address))
         .map(|(_, inode)| inode)
         .collect();
@@ -82,19 +78,25 @@ fn covers(listens: SocketAddr, address: SocketAddr) -> bool {
     listens.port() == address.port() && (ip == address.ip() || any || address.ip().is_unspecified())
 }
 
-/// The address and inode of a line, if that socket listens.
+/// The sockets of a table that listen. The kernel lists those first
+/// (Documentation/networking/proc_net_tcp), so the rest, which is long on a busy host, is not read.
+fn listening(table: impl BufRead) -> Vec<(SocketAddr, u64)> {
+    let lines = table.lines().skip(1).map_while(Result::ok);
+    lines
+        .take_while(|line| line.split_ascii_whitespace().nth(3) == Some(LISTEN))
+        .filter_map(|line| parse_line(&line))
+        .collect()
+}
+
+const LISTEN: &str = "0A";
+
+/// The address and inode of a line about a socket that listens.
 fn parse_line(line: &str) -> Option<(SocketAddr, u64)> {
-    const LISTEN: &str = "0A";
-    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-    if *fields.get(3)? != LISTEN {
-        return None;
-    }
-    let (ip, port) = fields.get(1)?.split_once(':')?;
+    let mut fields = line.split_ascii_whitespace();
+    let (ip, port) = fields.nth(1)?.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
-    Some((
-        SocketAddr::new(parse_ip(ip)?, port),
-        fields.get(9)?.parse().ok()?,
-    ))
+    let inode = fields.nth(7)?.parse().ok()?;
+    Some((SocketAddr::new(parse_ip(ip)?, port), inode))
 }
 
 /// Words of 32 bits in the machine's own byte order.
@@ -148,11 +150,21 @@ mod tests {
     }
 
     #[test]
+    fn only_the_sockets_that_listen_are_read() {
+        let table = "  sl  local_address rem_address   st ...\n\
+             0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 77 1\n\
+             1: 0100007F:1F91 0100007F:9999 06 00000000:00000000 03:00000000 00000000 0 0 0 3\n\
+             2: 0100007F:1F92 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 78 1\n";
+        let found = listening(table.as_bytes());
+        assert_eq!(found, [("127.0.0.1:8080".parse().unwrap(), 77)]);
+    }
+
+    #[test]
     fn lines_of_other_forms_are_passed_over() {
         for line in [
             "",
             "x",
-            "0: 0100007F:1F90 00000000:0000 01",
+            "0: 0100007F:1F90 00000000:0000 0A",
             "0: zz:1F90 0:0 0A 0 0 0 0 0 1",
         ] {
             assert_eq!(parse_line(line), None, "{line}");

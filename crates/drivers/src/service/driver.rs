@@ -5,7 +5,7 @@
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use evenkeel_core::failover::Capabilities;
@@ -18,6 +18,7 @@ use evenkeel_ports::{
 };
 
 use super::config::{ServiceConfig, Supervise};
+use super::restart::RestartPauses;
 use super::site::Site;
 use super::supervise::{Adoption, NotWell, Status, Supervisor};
 use crate::acting::Acting;
@@ -41,6 +42,7 @@ pub(super) struct Inner {
     pub(super) fences: FenceBook,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) state: std::path::PathBuf,
+    pub(super) restarts: Mutex<RestartPauses>,
     acting: Acting,
 }
 
@@ -115,6 +117,7 @@ impl ServiceDriver {
             fences,
             clock,
             state,
+            restarts: Mutex::default(),
             acting,
         };
         Ok(Self {
@@ -203,6 +206,16 @@ impl Driver for ServiceDriver {
             .await)
     }
 
+    #[tracing::instrument(level = "debug", skip_all, fields(resource = %self.inner.resource, %instance))]
+    async fn tend(&self, instance: Instance) -> Result<Option<String>, DriverError> {
+        // Looked at before the act, which would wait for every other act.
+        if !self.inner.is_to_be_restarted(instance).await {
+            return Ok(None);
+        }
+        self.act(move |inner| async move { inner.restart(instance).await })
+            .await
+    }
+
     fn changes(&self, instance: Instance) -> Option<Box<dyn ChangeFeed>> {
         let roots = self.inner.trees.roots(instance);
         let watched = std::iter::once(&roots.config)
@@ -262,7 +275,7 @@ impl Driver for ServiceDriver {
             inner
                 .supervisors
                 .of(on)
-                .stop(adoption(on))
+                .take_down(adoption(on))
                 .await
                 .map_err(DriverError::maybe_effect)
         })

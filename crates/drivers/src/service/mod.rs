@@ -11,6 +11,7 @@ mod health;
 mod prepare;
 mod record;
 mod rehearse;
+mod restart;
 mod site;
 mod supervise;
 mod systemd;

@@ -446,6 +446,19 @@ impl Supervisor {
         }
     }
 
+    /// Takes down what `start` brought up. Unlike [`Self::stop`] it does not mind that somebody else
+    /// has the address: an instance that could not start for that reason needs no taking down.
+    pub(super) async fn take_down(&self, adoption: Adoption) -> Result<(), String> {
+        let is_ours_gone = matches!(self.way, Way::Evenkeel)
+            && matches!(self.status(adoption).await, Status::Foreign(_));
+        if !is_ours_gone {
+            return self.stop(adoption).await;
+        }
+        self.record
+            .change(|record| record.wanted = false)
+            .map_err(|error| format!("{}: {error}", self.site.home.display()))
+    }
+
     /// Stops the service. `Ok` means that it is gone and that nobody answers at its address.
     pub(super) async fn stop(&self, adoption: Adoption) -> Result<(), String> {
         let status = self.status(adoption).await;

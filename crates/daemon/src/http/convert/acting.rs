@@ -64,7 +64,7 @@ fn told(difference: &Difference) -> String {
     let text = |value: &Option<Value>| {
         value
             .as_ref()
-            .map_or_else(|| "absent".to_owned(), |value| format!("{value:.60}"))
+            .map_or_else(|| "absent".to_owned(), Value::brief)
     };
     let (approved, found) = (text(&difference.approved), text(&difference.found));
     format!("{}: {approved} -> {found}", difference.path)

@@ -7,7 +7,8 @@ use evenkeel_core::PropertyPath;
 use evenkeel_core::band::Band;
 use evenkeel_core::baseline::Difference;
 use evenkeel_core::outlook::{Breach, PropertyOutlook};
-use evenkeel_core::property::{Observed, Origin, Place, Severity, Value};
+use evenkeel_core::property::{Observed, Place, Value};
+use evenkeel_core::watch::default_severity;
 use evenkeel_ports::{Point, PropertyChange};
 use serde_json::json;
 
@@ -134,10 +135,7 @@ pub(in crate::http) fn properties(snapshot: &Snapshot) -> Vec<wire::Property> {
 fn found_property(snapshot: &Snapshot, path: &PropertyPath, found: &Observed) -> wire::Property {
     let policy = &snapshot.settings.policy;
     let rule = policy.rule(path);
-    let by_origin = match found.origin {
-        Origin::Configuration => Severity::Warn,
-        Origin::Capacity => Severity::Info,
-    };
+    let by_origin = default_severity(found.origin);
     let approved = snapshot
         .baseline
         .as_ref()
@@ -160,7 +158,7 @@ fn found_property(snapshot: &Snapshot, path: &PropertyPath, found: &Observed) ->
         unit,
         breach: wire::Breach::NONE,
         onset: None,
-        sentence: format!("{path} is {:.60}, not assessed yet", found.value),
+        sentence: format!("{path} is {}, not assessed yet", found.value.brief()),
     }
 }
 

@@ -15,19 +15,11 @@ use crate::engine::Snapshot;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// What the snapshot does not know.
-#[derive(Clone, Debug, Default)]
-pub(in crate::http) struct Beside {
-    /// The address at which clients come in.
-    pub(in crate::http) entrance: Option<String>,
-    /// Why the last sync failed, if it did.
-    pub(in crate::http) sync_problem: Option<String>,
-}
-
+/// `entrance` is the address at which clients come in.
 pub(in crate::http) fn resource(
     name: &ResourceId,
     snapshot: &Snapshot,
-    beside: Beside,
+    entrance: Option<String>,
     now: Timestamp,
 ) -> wire::ResourceStatus {
     let Snapshot {
@@ -49,7 +41,7 @@ pub(in crate::http) fn resource(
         phase_why: phase_why(&state.phase),
         run: run(&state.phase),
         serving: words::instance(state.serving),
-        entrance: beside.entrance,
+        entrance,
         baseline: snapshot
             .baseline
             .as_ref()
@@ -67,7 +59,7 @@ pub(in crate::http) fn resource(
         worst: worst(snapshot),
         lead_time_s: breach.lead_time().map(|span| span.as_secs_f64()),
         confidence: (breach != Breach::None).then(|| breach.confidence()),
-        clone: clone(snapshot, beside.sync_problem, now),
+        clone: clone(snapshot, now),
         rehearsal: rehearsal.map(rehearsal_status),
         activation_ms: rehearsal
             .filter(|r| r.result.is_ok())
@@ -129,11 +121,8 @@ fn worst(snapshot: &Snapshot) -> Option<wire::WorstProperty> {
     })
 }
 
-fn clone(
-    snapshot: &Snapshot,
-    sync_problem: Option<String>,
-    now: Timestamp,
-) -> Option<wire::CloneStatus> {
+fn clone(snapshot: &Snapshot, now: Timestamp) -> Option<wire::CloneStatus> {
+    let sync_problem = snapshot.sync_problem.clone();
     let generations = &snapshot.generations;
     if generations.is_empty() && sync_problem.is_none() {
         return None;

@@ -7,10 +7,8 @@ use axum::Json;
 use axum::extract::State;
 use evenkeel_api::wire;
 use evenkeel_core::Instance;
-use evenkeel_core::property::Severity;
-use evenkeel_core::record::EventKind;
-use evenkeel_ports::{EventFilter, StoreError};
-use futures::future::{join_all, try_join_all};
+use evenkeel_ports::EventFilter;
+use futures::future::join_all;
 
 use crate::http::AppState;
 use crate::http::convert::{property, record, status, words};
@@ -42,7 +40,7 @@ pub(in crate::http) async fn status(
     let statuses = resources.iter().map(|resource| one(&state, resource));
     Ok(Json(wire::FleetStatus {
         at: state.now().to_string(),
-        resources: try_join_all(statuses).await?,
+        resources: statuses.collect(),
     }))
 }
 
@@ -59,7 +57,7 @@ pub(in crate::http) async fn resource(
     let events = state.world.control.events(&filter).await?;
     let instances = Instance::BOTH.map(|instance| instance_status(&resource, instance));
     Ok(Json(wire::ResourceDetail {
-        status: one(&state, &resource).await?,
+        status: one(&state, &resource),
         instances: join_all(instances).await,
         policy: status::policy(&snapshot.settings.policy),
         unreadable: property::unreadable(&snapshot),
@@ -68,47 +66,10 @@ pub(in crate::http) async fn resource(
     }))
 }
 
-async fn one(state: &AppState, resource: &Resource) -> Result<wire::ResourceStatus, StoreError> {
-    let beside = status::Beside {
-        entrance: resource
-            .handle
-            .redirector
-            .as_ref()
-            .map(|redirector| redirector.entrance()),
-        sync_problem: sync_problem(state, resource).await?,
-    };
-    Ok(status::resource(
-        &resource.name,
-        &resource.snapshot(),
-        beside,
-        state.now(),
-    ))
-}
-
-/// Why the last sync failed, if it did. The record has it: a sync that fails leaves an event and moves
-/// nothing, one that ends well moves the instant of the last sync.
-async fn sync_problem(state: &AppState, resource: &Resource) -> Result<Option<String>, StoreError> {
-    let filter = EventFilter {
-        resource: Some(resource.name.clone()),
-        kind: Some(EventKind::Sync),
-        limit: 1,
-        ..EventFilter::default()
-    };
-    let synced_at = resource.snapshot().synced_at;
-    let last = state
-        .world
-        .control
-        .events(&filter)
-        .await?
-        .into_iter()
-        .next();
-    Ok(last
-        .map(|record| record.event)
-        .filter(|event| event.severity == Severity::Warn)
-        .filter(|event| synced_at.is_none_or(|synced_at| synced_at < event.at))
-        // A sync that ended well, of a configuration that is not approved, warns as well.
-        .filter(|event| event.sentence.starts_with("the sync failed"))
-        .map(|event| event.sentence))
+fn one(state: &AppState, resource: &Resource) -> wire::ResourceStatus {
+    let redirector = resource.handle.redirector.as_ref();
+    let entrance = redirector.map(|redirector| redirector.entrance());
+    status::resource(&resource.name, &resource.snapshot(), entrance, state.now())
 }
 
 async fn instance_status(resource: &Resource, instance: Instance) -> wire::InstanceStatus {
