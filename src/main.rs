@@ -13,9 +13,10 @@ fn main() -> ExitCode {
     }
     match evenkeel_cli::parse_from(std::env::args_os()) {
         Invocation::Remote(command, globals) => evenkeel_cli::run_remote(command, &globals),
-        Invocation::Completions(shell) => {
-            told(evenkeel_cli::print_completions(shell, &mut std::io::stdout()))
-        }
+        Invocation::Completions(shell) => told(evenkeel_cli::print_completions(
+            shell,
+            &mut std::io::stdout(),
+        )),
         Invocation::Local(command, globals) => match command {
             LocalCommand::Demo(args) => evenkeel_demo::main(&args, &globals),
             LocalCommand::Run(args) => told(run(&args)),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failover::plan::Heading;
 use crate::failover::{Capabilities, Outcome, Plan, PlanKind};
-use crate::generation::{Choice, Generation, choose};
+use crate::generation::{Choice, Generation, Verdict, choose};
 use crate::guard::{Guard, GuardCheck};
 use crate::guards::{self, Subject};
 use crate::ids::{Instance, PropertyPath, ResourceId, RunId};
@@ -388,8 +388,7 @@ fn run_ended(
         (Outcome::Done, false) => {
             actions.push(Action::RestartWatch);
             if policy.revert {
-                // What was activated is what the old primary is put back to.
-                let choice = plan.choice.clone();
+                let choice = still_good(plan.choice.as_ref(), facts);
                 actions.push(Action::Start(reinstate(&mut state, choice, facts, now)));
             } else {
                 state.phase = Phase::Unprotected {
@@ -621,6 +620,22 @@ fn reinstate(state: &mut State, choice: Option<Choice>, facts: &Facts, now: Time
     let why = format!("instance {} no longer serves", state.standby());
     let heading = heading(state, facts, state.standby(), why, now);
     Plan::reinstatement(heading, choice)
+}
+
+/// What was activated is what the old primary is put back to, whatever was synced since; unless its
+/// verdict has changed meanwhile.
+fn still_good(activated: Option<&Choice>, facts: &Facts) -> Option<Choice> {
+    let is_good = |choice: &&Choice| {
+        let config = facts
+            .generations
+            .iter()
+            .find(|g| g.id == choice.config_from);
+        config.is_some_and(|generation| generation.verdict == Verdict::Good)
+    };
+    activated
+        .filter(is_good)
+        .cloned()
+        .or_else(|| choose(&facts.generations, None))
 }
 
 /// Raises the token: whoever still acts with the one before is refused from now on.

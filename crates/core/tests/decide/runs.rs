@@ -127,6 +127,21 @@ fn a_reinstatement_that_failed_never_touches_who_serves() {
 }
 
 #[test]
+fn the_old_primary_is_put_back_to_what_was_activated_whatever_was_synced_since() {
+    let (case, moved) = moving();
+    let decision = case
+        .with(|c| {
+            let mut newer = c.facts.generations[0].clone();
+            newer.id = newer.id.next();
+            newer.verdict = Verdict::Good;
+            c.facts.generations.push(newer);
+        })
+        .end_run(&moved, Outcome::Done);
+    let chosen = plan(&decision).unwrap().choice.as_ref();
+    assert_eq!(chosen, moved.choice.as_ref());
+}
+
+#[test]
 fn a_reinstatement_without_a_good_generation_says_so_in_its_plan() {
     let (case, moved) = moving();
     let decision = case
