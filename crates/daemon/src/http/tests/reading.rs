@@ -125,9 +125,11 @@ async fn a_drift_is_seen_everywhere() {
         from,
         ..history_of("conf/workers")
     };
-    let series = site.client.history("web", &query).await.unwrap();
-    assert_eq!(series.points.last().unwrap().value, 64.0);
-    assert!(series.points.len() > 1);
+    site.until("two probes are in the history", async || {
+        let series = site.client.history("web", &query).await.unwrap();
+        series.points.len() > 1 && series.points.last().unwrap().value == 64.0
+    })
+    .await;
 
     let query = ForecastQuery {
         property: "conf/workers".to_owned(),
