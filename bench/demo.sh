@@ -16,7 +16,10 @@ cd "$(dirname "$0")/.."
 runs=${1:-20}
 clients=${2:-64}
 
-command -v jq >/dev/null || { echo "bench/demo.sh: jq is not installed; install it (apt-get install jq)" >&2; exit 1; }
+command -v jq >/dev/null || { apt-get update -qq && apt-get install -y -qq jq >/dev/null; } || {
+  echo "bench/demo.sh: jq is not installed and could not be; install it (as root: apt-get install jq)" >&2
+  exit 1
+}
 if [ -z "${EVENKEEL_BIN:-}" ]; then
   cargo build --release --bin evenkeel
   EVENKEEL_BIN=${CARGO_TARGET_DIR:-target}/release/evenkeel

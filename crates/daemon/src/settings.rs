@@ -21,8 +21,10 @@ pub struct SyncRhythm {
 pub struct KeepGenerations {
     /// At least this many of the newest.
     pub newest: usize,
-    /// And all that are younger than this.
+    /// And all that are younger than this ...
     pub younger_than: Duration,
+    /// ... but never more than this many.
+    pub at_most: usize,
 }
 
 /// The settings of one resource.

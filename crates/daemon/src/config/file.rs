@@ -113,6 +113,8 @@ pub struct Sync {
     pub keep: Option<usize>,
     /// And all that are younger than this; 7d by default.
     pub keep_for: Option<Span>,
+    /// But never more than so many, whatever their age; 200 by default.
+    pub keep_at_most: Option<usize>,
 }
 
 /// How often the clone is rehearsed.

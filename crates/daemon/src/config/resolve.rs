@@ -70,6 +70,7 @@ const DEFAULT_STATE_DIR: &str = "/var/lib/evenkeel";
 const DEFAULT_SOCKET: &str = "/run/evenkeel/evenkeel.sock";
 const DEFAULT_SYNC: Duration = Duration::from_secs(300);
 const DEFAULT_KEEP: usize = 10;
+const DEFAULT_KEEP_AT_MOST: usize = 200;
 const DEFAULT_KEEP_FOR: Duration = Duration::from_secs(7 * 86_400);
 const DEFAULT_REHEARSE: Duration = Duration::from_secs(86_400);
 
@@ -209,7 +210,19 @@ fn one(
             .sync
             .keep_for
             .map_or(DEFAULT_KEEP_FOR, |Span(span)| span),
+        at_most: written.sync.keep_at_most.unwrap_or(DEFAULT_KEEP_AT_MOST),
     };
+    if keep.at_most < keep.newest {
+        let what = format!(
+            "at most {} generations are kept, and at least {}",
+            keep.at_most, keep.newest
+        );
+        check.refuse(
+            &[Key::Name("sync")],
+            what,
+            "let keep_at_most be no less than keep",
+        );
+    }
     let settings = Settings {
         name: ResourceId::new(written.name),
         kind: name.to_owned(),

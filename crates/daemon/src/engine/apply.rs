@@ -11,7 +11,7 @@ use evenkeel_core::{EventId, Instance};
 use evenkeel_ports::{AuditEntry, Commit, StoreError};
 use tracing::{error, info, warn};
 
-use super::{Message, ResourceTask};
+use super::{Message, NextRun, ResourceTask};
 use crate::executor::OpenRun;
 
 /// How long after a failed write of a saga's end it is tried again.
@@ -139,6 +139,15 @@ impl ResourceTask {
                 Action::RestartWatch => restart_watch = true,
             }
         }
+        if plans
+            .iter()
+            .any(|plan| matches!(self.next_run, NextRun::Used(used) if used == plan.run))
+        {
+            // Decided with a number that was given away already: to be decided anew with another.
+            self.reserve_next_run().await?;
+            let (place, what) = ("journal".to_owned(), "the run's number was used".to_owned());
+            return Err(StoreError::Failed { place, what });
+        }
         // Never more than one: a decision that ends a run may start its reinstatement, no more.
         commit.plan = plans.first().cloned();
         if decision.notable {
@@ -172,10 +181,18 @@ impl ResourceTask {
         }
         for plan in plans {
             info!(run = %plan.run, kind = %plan.kind, why = %plan.why, "starting");
-            self.next_run = self.world.journal.next_run().await?;
+            self.next_run = NextRun::Used(plan.run);
             self.start_run(OpenRun::new(plan));
+            self.reserve_next_run().await.ok(); // tried again before it is needed
         }
         Ok(events)
+    }
+
+    async fn reserve_next_run(&mut self) -> Result<(), StoreError> {
+        let reserved = self.world.journal.next_run().await;
+        let reserved = reserved.inspect_err(|error| error!(%error, "no number for a next run"))?;
+        self.next_run = NextRun::Reserved(reserved);
+        Ok(())
     }
 
     /// Changes the record in the store, then in memory.
@@ -257,6 +274,10 @@ impl ResourceTask {
 
     fn reconfigured(&mut self, settings: std::sync::Arc<crate::settings::Settings>) {
         if !self.watch.fits(&settings.policy) {
+            self.watch = evenkeel_core::watch::Watch::new(&settings.policy);
+        }
+        if self.settings.policy.rules != settings.policy.rules {
+            // What a deviation of 1 means may have changed, and with it everything learned of them.
             self.watch = evenkeel_core::watch::Watch::new(&settings.policy);
         }
         info!("settings reloaded");

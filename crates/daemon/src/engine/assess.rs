@@ -10,7 +10,7 @@ use evenkeel_core::record::{EventKind, NewEvent};
 use evenkeel_ports::{AuditEntry, Commit, PropertyChange, Sample, SeriesKey, Stream};
 use tracing::warn;
 
-use super::ResourceTask;
+use super::{NextRun, ResourceTask};
 
 impl ResourceTask {
     pub(super) async fn probed(&mut self, probe: Probe) {
@@ -69,7 +69,9 @@ impl ResourceTask {
             resource: self.settings.name.clone(),
             capabilities: self.driver.capabilities(),
             has_redirector: self.redirector.is_some(),
-            next_run: self.next_run,
+            next_run: match self.next_run {
+                NextRun::Reserved(run) | NextRun::Used(run) => run,
+            },
             // One process per store is certain (the store is locked); the saga's first step asks
             // for the lease itself.
             may_lease: true,
@@ -119,7 +121,7 @@ impl ResourceTask {
 
     /// Keeps every configuration value that changed since the last probe: in the history, in the
     /// audit log, and as one event.
-    async fn keep_changes(&self, probe: &Probe) {
+    async fn keep_changes(&mut self, probe: &Probe) {
         let Some(last) = &self.last_probe else { return };
         let changes = changes(&self.settings.name, last, probe);
         if changes.is_empty() {
@@ -128,32 +130,24 @@ impl ResourceTask {
         if let Err(error) = self.world.history.append_changes(&changes).await {
             warn!(%error, "changes could not be kept in the history");
         }
-        for change in &changes {
-            let text = |value: &Option<Value>| value.as_ref().map(|v| format!("{v:.200}"));
-            let entry = AuditEntry {
-                at: change.at,
-                actor: "unknown".to_owned(),
-                action: "change.seen".to_owned(),
-                resource: Some(change.resource.clone()),
-                result: Ok(()),
-                before: Some(format!(
-                    "{} = {}",
-                    change.property,
-                    or_absent(text(&change.old))
-                )),
-                after: Some(format!(
-                    "{} = {}",
-                    change.property,
-                    or_absent(text(&change.new))
-                )),
-            };
-            if let Err(error) = self.world.audit.append_audit(entry).await {
-                warn!(%error, "a change could not be kept in the audit log");
-            }
-        }
+        let text = |value: &Option<Value>| or_absent(value.as_ref().map(|v| format!("{v:.200}")));
+        let audit = changes.iter().map(|change| AuditEntry {
+            at: change.at,
+            actor: "unknown".to_owned(),
+            action: "change.seen".to_owned(),
+            resource: Some(change.resource.clone()),
+            result: Ok(()),
+            before: Some(format!("{} = {}", change.property, text(&change.old))),
+            after: Some(format!("{} = {}", change.property, text(&change.new))),
+        });
         let sentence = changes_sentence(&changes);
         let event = NewEvent::new(probe.at, EventKind::Change, Severity::Info, sentence);
-        self.note(event.of(&self.settings.name)).await;
+        let commit = Commit {
+            audit: audit.collect(),
+            events: vec![event.of(&self.settings.name)],
+            ..Commit::default()
+        };
+        self.commit(commit).await.ok(); // said where it happened; deciding goes on
     }
 
     async fn keep_history(&self, probe: &Probe) {

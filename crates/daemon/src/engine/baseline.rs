@@ -14,6 +14,9 @@ use super::ResourceTask;
 /// The least number of probes a baseline is taken from.
 const SETTLING_PROBES: usize = 3;
 
+/// The most that are kept, however long it takes to settle.
+const SETTLING_KEPT: usize = 256;
+
 impl ResourceTask {
     /// Collects probes until the configuration has stood still for the policy's settling time; then
     /// takes the first baseline.
@@ -25,6 +28,14 @@ impl ResourceTask {
             self.settling.clear();
         }
         self.settling.push(probe.clone());
+        if self.settling.len() > SETTLING_KEPT {
+            // Every other one tells the scatter as well; the first tells since when.
+            let mut nth = 0_usize;
+            self.settling.retain(|_| {
+                nth += 1;
+                nth % 2 == 1
+            });
+        }
         let since = self.settling.first().map_or(probe.at, |first| first.at);
         let long_enough = probe.at - since >= self.settings.policy.settle;
         if !long_enough || self.settling.len() < SETTLING_PROBES {

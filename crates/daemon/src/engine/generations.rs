@@ -43,7 +43,7 @@ impl ResourceTask {
             .generations
             .iter()
             .find(|known| known.id == generation.id);
-        let is_news = known.is_none_or(|known| known.verdict != generation.verdict);
+        let is_news = self.is_news(&generation, &synced);
         let mut commit = Commit::default();
         if is_news {
             commit.events.push(self.sync_event(&synced, &generation));
@@ -157,11 +157,26 @@ impl ResourceTask {
             verdict,
             config: synced.config.clone(),
             data: synced.data.clone(),
-            torn: !synced.torn.is_empty(),
+            // Data that could not be read is as unfit to be activated as data that is torn.
+            torn: !synced.torn.is_empty()
+                || synced
+                    .skipped
+                    .iter()
+                    .any(|(path, _)| path.starts_with("data/")),
             files: synced.files,
             bytes: synced.bytes,
             bytes_moved: known.map_or(synced.bytes_moved, |known| known.bytes_moved),
         }
+    }
+
+    /// Whether people want to know of it: data that goes on flowing into good generations is no news.
+    fn is_news(&self, generation: &Generation, synced: &Synced) -> bool {
+        let Some(last) = self.generations.last() else {
+            return true;
+        };
+        let same = last.config == generation.config && last.verdict == generation.verdict;
+        let whole = !generation.torn && synced.skipped.is_empty();
+        !(same && (whole || last.torn == generation.torn))
     }
 
     fn is_approved(&self, synced: &Synced) -> bool {
@@ -237,9 +252,11 @@ impl ResourceTask {
             .as_ref()
             .and_then(|baseline| baseline.pinned);
         let chosen = choose(&self.generations, None);
-        let surplus = self.generations.len().saturating_sub(keep.newest.max(1));
-        let old: Vec<GenerationId> = (self.generations.iter().take(surplus))
-            .filter(|generation| generation.at < oldest_kept)
+        let beyond = |count: usize| self.generations.len().saturating_sub(count.max(2));
+        let (surplus, far_beyond) = (beyond(keep.newest), beyond(keep.at_most));
+        let old: Vec<GenerationId> = (self.generations.iter().enumerate().take(surplus))
+            .filter(|(i, generation)| *i < far_beyond || generation.at < oldest_kept)
+            .map(|(_, generation)| generation)
             .map(|generation| generation.id)
             .filter(|id| Some(*id) != pinned)
             .filter(|id| {

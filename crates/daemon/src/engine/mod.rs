@@ -24,12 +24,14 @@ use evenkeel_core::baseline::Difference;
 use evenkeel_core::failover::{Next, Outcome, Plan};
 use evenkeel_core::generation::{Choice, Generation};
 use evenkeel_core::outlook::PropertyOutlook;
-use evenkeel_core::property::Probe;
+use evenkeel_core::property::{Probe, Severity};
+use evenkeel_core::record::{EventKind, NewEvent};
 use evenkeel_core::state::{Phase, State};
 use evenkeel_core::watch::Watch;
 use evenkeel_core::{GenerationId, Instance, RunId, Timestamp};
 use evenkeel_ports::{
-    Driver, DriverError, Redirector, Rehearsal, ResourceRecord, Revision, StoreError, Synced,
+    Commit, Driver, DriverError, Redirector, Rehearsal, ResourceRecord, Revision, StoreError,
+    Synced,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{Instrument, info, warn};
@@ -147,7 +149,7 @@ struct ResourceTask {
     generations: Vec<Generation>,
     synced_at: Option<Timestamp>,
     sync_problem: Option<String>,
-    next_run: RunId,
+    next_run: NextRun,
     watch: Watch,
     last_probe: Option<Probe>,
     settling: Vec<Probe>,
@@ -160,6 +162,14 @@ struct ResourceTask {
     keeper: Keeper,
     messages: mpsc::Sender<Message>,
     snapshot: watch::Sender<Arc<Snapshot>>,
+}
+
+/// The number of the next run, reserved before it is needed: a decision is made without waiting.
+#[derive(Clone, Copy, Debug)]
+enum NextRun {
+    Reserved(RunId),
+    /// It was given to a plan, and the store has not given another yet.
+    Used(RunId),
 }
 
 /// How long messages may queue before their senders wait.
@@ -192,7 +202,7 @@ pub async fn start(
             rehearsal: None,
         });
     let generations = world.control.generations(&settings.name).await?;
-    let next_run = world.journal.next_run().await?;
+    let next_run = NextRun::Reserved(world.journal.next_run().await?);
     let (messages, inbox) = mpsc::channel(QUEUE);
     let gate = Gate::default();
     let (keeper, requests) = Keeper::new();
@@ -245,8 +255,13 @@ pub async fn start(
 
 impl ResourceTask {
     async fn run(mut self, mut inbox: mpsc::Receiver<Message>, open: Vec<executor::OpenRun>) {
+        let under_way = self.record.state.phase.run();
+        let is_there = open.iter().any(|run| Some(run.plan().run) == under_way);
         for run in open {
             self.resume(run).await;
+        }
+        if let (Some(run), false) = (under_way, is_there) {
+            self.hold(run).await;
         }
         self.publish();
         let mut period = self.settings.policy.sample_every;
@@ -339,6 +354,32 @@ impl ResourceTask {
         {
             warn!(%error, run = %plan.run, "a run that has ended could not be closed");
         }
+    }
+}
+
+impl ResourceTask {
+    /// A saga should be under way and its journal cannot be used: nothing is done until a person has
+    /// looked.
+    async fn hold(&mut self, run: RunId) {
+        let why = "its journal is missing or cannot be replayed".to_owned();
+        let sentence = format!("{run} was under way, and {why} (then: evenkeel release)");
+        let (now, name) = (self.world.now(), self.settings.name.clone());
+        self.world
+            .alerts
+            .raise(now, Some(&name), Severity::Critical, &sentence);
+        let event = NewEvent::new(now, EventKind::Alert, Severity::Critical, sentence);
+        let phase = Phase::Held { run, why };
+        let state = State {
+            phase,
+            ..self.record.state.clone()
+        };
+        let events = vec![event.of(&name).in_run(run)];
+        let commit = Commit {
+            state: Some(state),
+            events,
+            ..Commit::default()
+        };
+        self.commit(commit).await.ok(); // said where it happened; the phase in memory still holds
     }
 }
 

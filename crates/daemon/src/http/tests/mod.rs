@@ -228,6 +228,7 @@ fn settings(name: &str) -> Settings {
         keep: KeepGenerations {
             newest: 10,
             younger_than: Duration::from_secs(3600),
+            at_most: 100,
         },
     }
 }
