@@ -235,6 +235,20 @@ fn every_key_and_every_word_of_the_configuration_is_described() {
 }
 
 #[test]
+fn the_schema_that_is_shipped_is_the_one_of_this_build() {
+    let path = root().join("contrib/evenkeel.schema.json");
+    let schema = format!("{:#}\n", config::schema());
+    if std::env::var_os("EVENKEEL_WRITE_SCHEMA").is_some() {
+        fs::write(&path, &schema).unwrap();
+    }
+    let shipped = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        shipped == schema,
+        "write it anew: EVENKEEL_WRITE_SCHEMA=1 cargo test -p evenkeel-daemon --test docs"
+    );
+}
+
+#[test]
 fn the_defaults_that_are_described_are_the_ones_in_force() {
     let page = fs::read_to_string(root().join("docs/configuration.md")).unwrap();
     let (_, block) = blocks(&page)

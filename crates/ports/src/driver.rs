@@ -218,7 +218,8 @@ pub trait Driver: Send + Sync + std::fmt::Debug {
     async fn stage(&self, choice: &Choice, on: Instance) -> Result<(), DriverError>;
 
     /// Puts a choice in place and starts the instance; done when its process is up. Health is a step
-    /// of its own.
+    /// of its own. Lifts a fence that stands on the instance: whoever holds a token at least as high
+    /// as the fence's may (a failback activates what an earlier failover fenced).
     async fn activate(
         &self,
         choice: &Choice,
