@@ -130,6 +130,7 @@ pub struct Work {
 pub async fn run(mut work: Work) {
     let mut rhythm = Rhythm::of(&work.view().settings);
     let mut feed = Feed::default();
+    let mut snapshot = work.snapshot.clone();
     loop {
         let view = work.view();
         if !rhythm.fits(&view.settings) {
@@ -158,7 +159,7 @@ pub async fn run(mut work: Work) {
                 }
             },
             hint = feed.next() => {
-                if work.may_sync() {
+                if let Some(hint) = hint.filter(|_| work.may_sync()) {
                     work.sync(hint).await.ok(); // the task has recorded and said why
                 }
             }
@@ -172,7 +173,7 @@ pub async fn run(mut work: Work) {
                     work.rehearse(None).await.ok();
                 }
             }
-            changed = work.snapshot.changed() => if changed.is_err() { return },
+            task = moves_on(&mut snapshot, &view) => if task == Task::Gone { return },
         }
     }
 }
@@ -306,10 +307,42 @@ fn later(period: Duration) -> tokio::time::Interval {
     interval
 }
 
+/// Waits until what the keeper goes by has changed. A view that only has newer numbers is not waited
+/// for: with every probe there is one, and a burst of changes would never be let come to its end.
+async fn moves_on(snapshot: &mut watch::Receiver<Arc<Snapshot>>, seen: &Snapshot) -> Task {
+    let differs = |now: &Arc<Snapshot>| {
+        !Arc::ptr_eq(&now.settings, &seen.settings)
+            || now.state.serving != seen.state.serving
+            || now.state.phase != seen.state.phase
+    };
+    match snapshot.wait_for(differs).await {
+        Ok(_) => Task::Works,
+        Err(_) => Task::Gone,
+    }
+}
+
+/// Whether the resource's task is still there.
+#[derive(PartialEq, Eq)]
+enum Task {
+    Works,
+    Gone,
+}
+
+/// How long after a feed has ended another one is opened: a directory that is gone for good must not
+/// be asked for in a circle.
+const REST: Duration = Duration::from_secs(5);
+
 /// The feed of changes on the instance that serves.
 #[derive(Default)]
 struct Feed {
-    open: Option<(Instance, Box<dyn ChangeFeed>)>,
+    open: Option<OpenFeed>,
+    rest: Option<std::pin::Pin<Box<tokio::time::Sleep>>>,
+}
+
+struct OpenFeed {
+    of: Instance,
+    feed: Box<dyn ChangeFeed>,
+    has_spoken: bool,
 }
 
 impl Feed {
@@ -318,28 +351,83 @@ impl Feed {
         let wanted = view.settings.sync.on_change
             && matches!(view.state.phase, Phase::Seeding | Phase::Guarded);
         let serving = view.state.serving;
-        match &self.open {
-            Some((instance, _)) if wanted && *instance == serving => {}
-            Some(_) if !wanted => self.open = None,
-            Some(_) | None if wanted => {
-                self.open = work.driver.changes(serving).map(|feed| (serving, feed));
-            }
-            Some(_) | None => {}
+        let fits = self.open.as_ref().is_some_and(|open| open.of == serving);
+        if !wanted {
+            *self = Self::default();
+        } else if !fits && self.rest.is_none() {
+            let open = |feed| OpenFeed {
+                of: serving,
+                feed,
+                has_spoken: false,
+            };
+            self.open = work.driver.changes(serving).map(open);
         }
     }
 
-    async fn next(&mut self) -> ChangeHint {
-        let Some((_, feed)) = &mut self.open else {
+    /// What changed; `None` when it is only time to look whether a feed should be opened.
+    async fn next(&mut self) -> Option<ChangeHint> {
+        if let Some(rest) = &mut self.rest {
+            rest.await;
+            self.rest = None;
+            return None;
+        }
+        let Some(open) = &mut self.open else {
             return std::future::pending().await;
         };
-        match feed.next().await {
-            Some(hint) => hint,
-            None => {
-                // Ended: whatever was missed is found by comparing everything. It is opened anew
-                // with the next look at the resource.
-                self.open = None;
-                ChangeHint::Everything
-            }
+        if let Some(hint) = open.feed.next().await {
+            open.has_spoken = true;
+            return Some(hint);
         }
+        // Ended: whatever was missed since it spoke is found by comparing everything.
+        let missed = open.has_spoken.then_some(ChangeHint::Everything);
+        self.open = None;
+        self.rest = Some(Box::pin(tokio::time::sleep(REST)));
+        missed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Says each of its hints, and ends.
+    struct Scripted(Vec<ChangeHint>);
+
+    #[async_trait::async_trait]
+    impl ChangeFeed for Scripted {
+        async fn next(&mut self) -> Option<ChangeHint> {
+            self.0.pop()
+        }
+    }
+
+    fn feed(hints: Vec<ChangeHint>) -> Feed {
+        let feed = Box::new(Scripted(hints));
+        let open = OpenFeed {
+            of: Instance::A,
+            feed,
+            has_spoken: false,
+        };
+        Feed {
+            open: Some(open),
+            rest: None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_feed_that_ended_everything_is_compared_once_and_then_it_rests() {
+        let change = ChangeHint::Paths(vec!["a".into()]);
+        let mut feed = feed(vec![change.clone()]);
+        assert_eq!(feed.next().await, Some(change));
+        assert_eq!(feed.next().await, Some(ChangeHint::Everything));
+        let rest = tokio::time::timeout(REST / 2, feed.next()).await;
+        assert!(rest.is_err(), "no circle");
+        assert_eq!(feed.next().await, None, "now another may be opened");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_cannot_be_opened_asks_for_nothing() {
+        let mut feed = feed(Vec::new());
+        assert_eq!(feed.next().await, None);
+        assert!(feed.open.is_none() && feed.rest.is_some());
     }
 }
