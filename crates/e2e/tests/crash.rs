@@ -1,31 +1,30 @@
-//! The daemon is killed in the middle of a failover, at the begin of each of its steps in turn, and
-//! started again. Whatever it makes of that, it ends with exactly one instance that serves.
+//! The daemon is killed in the middle of a failover and of a reinstatement, at the begin of each of their
+//! steps in turn, and started again. Whatever it makes of that, it ends with exactly one instance that
+//! serves, and with a standby.
 
 #![allow(clippy::unwrap_used)] // A test may fail anywhere.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use evenkeel_api::wire::{Instance, PhaseKind, RunOutcome, RunView, StepStatus};
+use evenkeel_api::wire::{Instance, PhaseKind, PlanKind, RunOutcome, RunView, StepStatus};
 use evenkeel_e2e::{Daemon, Setup, Site, get, nginx_is_there, run_now};
 use evenkeel_testing::poll_until;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What was seen of a run when the daemon was killed.
-enum Killed {
-    /// This step, or one after it, had begun.
-    At(String),
-    /// There is no such step: the run has fewer.
-    NotAtAll,
+/// Starts a failover; its run.
+fn start_failover(daemon: &Daemon) -> RunId {
+    let acted = daemon
+        .cli()
+        .done(&["failover", "web", "--yes", "--no-wait", "--json"]);
+    let acted: serde_json::Value = serde_json::from_str(&acted).unwrap();
+    acted["run"].as_str().unwrap().to_owned()
 }
 
-/// Starts a failover and kills the daemon as soon as its step number `step` has begun.
-fn kill_at(site: &Site, daemon: Daemon, step: usize) -> (RunId, Killed) {
-    let cli = daemon.cli().clone();
-    let acted = cli.done(&["failover", "web", "--yes", "--no-wait", "--json"]);
-    let acted: serde_json::Value = serde_json::from_str(&acted).unwrap();
-    let run = acted["run"].as_str().unwrap().to_owned();
+/// Kills the daemon as soon as step number `step` of the run, or one after it, has begun: which one.
+/// `None`, and nobody was killed, if the run has fewer steps.
+fn kill_at(site: &Site, daemon: &mut Option<Daemon>, run: &str, step: usize) -> Option<String> {
     let socket = site.socket();
     let begun = |view: &RunView| {
         let steps = view.steps.iter().skip(step);
@@ -35,18 +34,41 @@ fn kill_at(site: &Site, daemon: Daemon, step: usize) -> (RunId, Killed) {
             .map(|step| step.name.clone())
     };
     for _ in 0..200_000 {
-        let Some(view) = run_now(&socket, &run) else {
+        let Some(view) = run_now(&socket, run) else {
             continue;
         };
         if view.steps.len() <= step {
-            return (run, Killed::NotAtAll);
+            return None;
         }
         if let Some(name) = begun(&view) {
-            daemon.kill();
-            return (run, Killed::At(name));
+            daemon.take().unwrap().kill();
+            return Some(name);
         }
     }
     panic!("{run} never came to step {step}");
+}
+
+/// The run as it ended.
+fn ended(daemon: &Daemon, run: &str, killed_at: &str) -> RunView {
+    let what = format!("{run} ends, killed at {killed_at}");
+    poll_until(&what, PATIENCE, || {
+        let view = daemon.cli().saga(run);
+        if view.outcome.is_some() {
+            Ok(view)
+        } else {
+            Err(format!("{view:?}"))
+        }
+    })
+}
+
+/// Guarded again, and served by this instance alone.
+fn assert_well(site: &Site, daemon: &Daemon, serving: Instance, killed_at: &str) {
+    let what = format!("guarded, killed at {killed_at}");
+    let detail = daemon
+        .cli()
+        .until(&what, |detail| detail.status.phase == PhaseKind::Guarded);
+    assert_eq!(detail.status.serving, serving, "killed at {killed_at}");
+    site.assert_served_by(serving);
 }
 
 type RunId = String;
@@ -65,38 +87,55 @@ fn a_daemon_killed_at_any_step_of_a_failover_ends_with_exactly_one_that_serves()
     }
     let site = Site::new(&Setup::default());
     let mut serving = Instance::A;
-    let mut daemon = site.daemon();
+    let mut daemon = Some(site.daemon());
     for step in 0.. {
-        daemon.cli().until_guarded(serving);
-        let (run, killed) = kill_at(&site, daemon, step);
-        let name = match killed {
-            Killed::At(name) => name,
-            Killed::NotAtAll => {
-                assert!(step >= 8, "a failover has more steps than {step}");
-                break;
-            }
+        let running = daemon.as_ref().unwrap();
+        running.cli().until_guarded(serving);
+        let run = start_failover(running);
+        let Some(name) = kill_at(&site, &mut daemon, &run, step) else {
+            assert!(step >= 8, "a failover has more steps than {step}");
+            break;
         };
-        daemon = site.daemon();
-        let view = poll_until(&format!("{run} ends, killed at {name}"), PATIENCE, || {
-            let view = daemon.cli().saga(&run);
-            if view.outcome.is_some() {
-                Ok(view)
-            } else {
-                Err(format!("{view:?}"))
-            }
-        });
+        let running = daemon.insert(site.daemon());
+        let view = ended(running, &run, &name);
         serving = match view.outcome {
             Some(RunOutcome::Done) => other(serving),
             Some(RunOutcome::Undone) => serving,
             Some(RunOutcome::Stuck) | None => panic!("killed at {name}: {view:?}"),
         };
-        let detail = daemon
-            .cli()
-            .until(&format!("guarded, killed at {name}"), |detail| {
-                detail.status.phase == PhaseKind::Guarded
-            });
-        assert_eq!(detail.status.serving, serving, "killed at {name}: {view:?}");
-        site.assert_served_by(serving);
+        assert_well(&site, running, serving, &name);
+    }
+}
+
+#[test]
+fn a_daemon_killed_at_any_step_of_a_reinstatement_ends_with_a_standby() {
+    if !nginx_is_there() {
+        return;
+    }
+    let site = Site::new(&Setup::default());
+    let mut serving = Instance::A;
+    let mut daemon = Some(site.daemon());
+    for step in 0.. {
+        let running = daemon.as_ref().unwrap();
+        running.cli().until_guarded(serving);
+        let failover = start_failover(running);
+        serving = other(serving);
+        // Its reinstatement gets the number that was reserved when it started.
+        let number: u64 = failover.trim_start_matches('r').parse().unwrap();
+        let run = format!("r{}", number + 1);
+        let Some(name) = kill_at(&site, &mut daemon, &run, step) else {
+            assert!(step >= 7, "a reinstatement has more steps than {step}");
+            break;
+        };
+        let running = daemon.insert(site.daemon());
+        let view = ended(running, &run, &name);
+        assert_eq!(view.kind, PlanKind::Reinstatement, "{view:?}");
+        assert_eq!(
+            view.outcome,
+            Some(RunOutcome::Done),
+            "killed at {name}: {view:?}"
+        );
+        assert_well(&site, running, serving, &name);
     }
 }
 
