@@ -20,7 +20,7 @@ use crate::ids::{Instance, PropertyPath, ResourceId, RunId};
 use crate::outlook::{Breach, PropertyOutlook};
 use crate::policy::{Mode, Policy, Window};
 use crate::property::Severity;
-use crate::reason::Reason;
+use crate::reason::{Course, Reason};
 use crate::state::{Approval, Pause, Phase, State, Sustain};
 use crate::time::Timestamp;
 
@@ -189,6 +189,17 @@ pub struct Decision {
     pub explanation: Explanation,
     /// It differs from the decision before, or acts: worth a record of its own.
     pub notable: bool,
+}
+
+impl Decision {
+    /// The plan that it starts, if it starts one: never more, for a run that ends may start its
+    /// reinstatement and no more.
+    pub fn plan(&self) -> Option<&Plan> {
+        self.actions.iter().find_map(|action| match action {
+            Action::Start(plan) => Some(plan),
+            Action::Quarantine { .. } | Action::Alert { .. } | Action::RestartWatch => None,
+        })
+    }
 }
 
 /// How many outlooks a record keeps.
@@ -698,9 +709,12 @@ fn conclude(
             sentence: reason.sentence(),
         });
     }
-    let notable = acts || is_new && reason.is_worth_a_record(state.alerted.is_some());
-    if !reason.is_answer() {
-        state.alerted = reason.lasts().then_some(key);
+    let worth_a_record = reason.course() != Course::Quiet || state.alerted.is_some();
+    let notable = acts || is_new && worth_a_record;
+    match reason.course() {
+        Course::Lasting => state.alerted = Some(key),
+        Course::Quiet | Course::Passing => state.alerted = None,
+        Course::Answer => {}
     }
     Decision {
         state,

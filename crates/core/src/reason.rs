@@ -216,65 +216,36 @@ impl Reason {
         }
     }
 
-    /// Whether it goes on until something else is the case, so that it is said once.
-    pub(crate) fn lasts(&self) -> bool {
+    /// How it stands in the course of things, by which it is recorded and alerted on.
+    pub(crate) fn course(&self) -> Course {
         match self {
+            Self::Quiet => Course::Quiet,
             Self::Watched { .. }
             | Self::NotSustained { .. }
             | Self::HeldBack { .. }
-            | Self::Unknown { .. } => true,
-            Self::Quiet
-            | Self::FailOver { .. }
+            | Self::Unknown { .. } => Course::Lasting,
+            Self::FailOver { .. }
             | Self::BaselineTaken
             | Self::Seeded
             | Self::Moved { .. }
             | Self::MoveUndone { .. }
             | Self::Stuck { .. }
             | Self::Reinstated { .. }
-            | Self::ReinstatementFailed { .. }
-            | Self::Commanded { .. }
-            | Self::Refused { .. } => false,
+            | Self::ReinstatementFailed { .. } => Course::Passing,
+            Self::Commanded { .. } | Self::Refused { .. } => Course::Answer,
         }
     }
+}
 
-    /// Whether it answers a person and says nothing of the resource, so that what lasted goes on.
-    pub(crate) fn is_answer(&self) -> bool {
-        match self {
-            Self::Commanded { .. } | Self::Refused { .. } => true,
-            Self::Quiet
-            | Self::Watched { .. }
-            | Self::NotSustained { .. }
-            | Self::HeldBack { .. }
-            | Self::FailOver { .. }
-            | Self::Unknown { .. }
-            | Self::BaselineTaken
-            | Self::Seeded
-            | Self::Moved { .. }
-            | Self::MoveUndone { .. }
-            | Self::Stuck { .. }
-            | Self::Reinstated { .. }
-            | Self::ReinstatementFailed { .. } => false,
-        }
-    }
-
-    /// Whether it is recorded as an event; quiet is when it ends something that lasted.
-    pub(crate) fn is_worth_a_record(&self, something_lasted: bool) -> bool {
-        match self {
-            Self::Quiet => something_lasted,
-            Self::Watched { .. }
-            | Self::NotSustained { .. }
-            | Self::HeldBack { .. }
-            | Self::FailOver { .. }
-            | Self::Unknown { .. }
-            | Self::BaselineTaken
-            | Self::Seeded
-            | Self::Moved { .. }
-            | Self::MoveUndone { .. }
-            | Self::Stuck { .. }
-            | Self::Reinstated { .. }
-            | Self::ReinstatementFailed { .. }
-            | Self::Commanded { .. }
-            | Self::Refused { .. } => true,
-        }
-    }
+/// How a reason stands in the course of things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Course {
+    /// Nothing is the matter: worth a record only where it ends something that lasted.
+    Quiet,
+    /// It goes on until something else is the case, so it is said once.
+    Lasting,
+    /// It happened, and is over with being said.
+    Passing,
+    /// It answers a person and says nothing of the resource, so that what lasted goes on.
+    Answer,
 }

@@ -31,8 +31,17 @@ pub(crate) async fn tended(world: &World, resource: &ResourceId, done: String) {
     if let Err(error) = world.audit.append_audit(entry).await {
         warn!(%error, "a restart could not be kept in the audit log");
     }
-    let event = NewEvent::new(at, EventKind::Alert, Severity::Warn, done).of(resource);
+    told(world, resource, EventKind::Alert, done).await;
+}
+
+/// Something that people should know of, though nothing is decided by it: said and recorded.
+pub(crate) async fn told(world: &World, resource: &ResourceId, kind: EventKind, sentence: String) {
+    let at = world.now();
+    world
+        .alerts
+        .raise(at, Some(resource), Severity::Warn, &sentence);
+    let event = NewEvent::new(at, kind, Severity::Warn, sentence).of(resource);
     if let Err(error) = world.control.record(vec![event]).await {
-        warn!(%error, "a restart could not be recorded");
+        warn!(%error, "an event could not be recorded");
     }
 }

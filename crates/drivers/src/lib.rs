@@ -22,6 +22,7 @@ mod fencing;
 pub mod files;
 #[cfg_attr(not(all(feature = "service", feature = "files")), allow(dead_code))]
 mod process;
+mod redact;
 pub mod redirect;
 #[cfg_attr(not(all(feature = "service", feature = "files")), allow(dead_code))]
 mod roots;
@@ -30,6 +31,8 @@ pub mod service;
 pub mod tree;
 #[cfg_attr(not(all(feature = "service", feature = "files")), allow(dead_code))]
 mod watch;
+
+pub use redact::redact;
 
 use std::fmt;
 use std::path::PathBuf;

@@ -170,10 +170,7 @@ pub(crate) fn outlook(path: &str, breach: Breach) -> PropertyOutlook {
 
 /// The plan that a decision starts.
 pub(crate) fn plan(decision: &Decision) -> Option<&Plan> {
-    decision.actions.iter().find_map(|action| match action {
-        Action::Start(plan) => Some(plan),
-        Action::Quarantine { .. } | Action::Alert { .. } | Action::RestartWatch => None,
-    })
+    decision.plan()
 }
 
 /// The guard that held a failover back.

@@ -1,5 +1,6 @@
 //! Messages applied: each to its end, before the next.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_core::decide::{Action, Decision, Input, decide};
@@ -53,7 +54,7 @@ impl ResourceTask {
                 reply.send(answer).ok();
             }
             Message::Compare { probe, reply } => {
-                reply.send(self.unapproved(&probe)).ok();
+                reply.send(self.unapproved(probe)).ok();
             }
             Message::Reconfigured(settings) => self.reconfigured(settings),
             Message::Stop => {}
@@ -124,12 +125,12 @@ impl ResourceTask {
     ) -> Result<Vec<EventId>, StoreError> {
         let now = self.world.now();
         let name = self.settings.name.clone();
-        let mut plans = Vec::new();
+        let plan = decision.plan().cloned();
         let mut alerts = Vec::new();
         let mut restart_watch = false;
         for action in &decision.actions {
             match action {
-                Action::Start(plan) => plans.push(plan.clone()),
+                Action::Start(_) => {} // last, once it is journalled
                 Action::Quarantine { since, why } => {
                     commit
                         .generations
@@ -139,20 +140,18 @@ impl ResourceTask {
                 Action::RestartWatch => restart_watch = true,
             }
         }
-        if plans
-            .iter()
-            .any(|plan| matches!(self.next_run, NextRun::Used(used) if used == plan.run))
+        if let (Some(plan), NextRun::Used(used)) = (&plan, self.next_run)
+            && plan.run == used
         {
             // Decided with a number that was given away already: to be decided anew with another.
             self.reserve_next_run().await?;
             let (place, what) = ("journal".to_owned(), "the run's number was used".to_owned());
             return Err(StoreError::Failed { place, what });
         }
-        // Never more than one: a decision that ends a run may start its reinstatement, no more.
-        commit.plan = plans.first().cloned();
+        commit.plan = plan.clone();
         if decision.notable {
             commit.events.insert(0, self.decision_event(&decision));
-            commit.audit.extend(plans.iter().map(|plan| AuditEntry {
+            commit.audit.extend(plan.iter().map(|plan| AuditEntry {
                 at: now,
                 actor: "evenkeel".to_owned(),
                 action: format!("{}.start", plan.kind),
@@ -175,11 +174,11 @@ impl ResourceTask {
         }
         if restart_watch {
             self.watch.restart();
-            self.outlooks.clear();
+            self.outlooks = Arc::default();
             self.last_probe = None;
             self.staged = None;
         }
-        for plan in plans {
+        if let Some(plan) = plan {
             info!(run = %plan.run, kind = %plan.kind, why = %plan.why, "starting");
             self.next_run = NextRun::Used(plan.run);
             self.start_run(OpenRun::new(plan));
@@ -272,12 +271,11 @@ impl ResourceTask {
             .collect()
     }
 
-    fn reconfigured(&mut self, settings: std::sync::Arc<crate::settings::Settings>) {
-        if !self.watch.fits(&settings.policy) {
-            self.watch = evenkeel_core::watch::Watch::new(&settings.policy);
-        }
-        if self.settings.policy.rules != settings.policy.rules {
-            // What a deviation of 1 means may have changed, and with it everything learned of them.
+    fn reconfigured(&mut self, settings: Arc<crate::settings::Settings>) {
+        // Another step or horizon; or rules by which a deviation of 1 may mean something else. Either way
+        // what was learned no longer holds.
+        let rules_moved = self.settings.policy.rules != settings.policy.rules;
+        if rules_moved || !self.watch.fits(&settings.policy) {
             self.watch = evenkeel_core::watch::Watch::new(&settings.policy);
         }
         info!("settings reloaded");

@@ -1,12 +1,14 @@
 //! A probe, from the driver's answer to the decision on it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use evenkeel_core::PropertyPath;
 use evenkeel_core::decide::{Facts, Input, RehearsalFacts};
 use evenkeel_core::outlook::{Breach, PropertyOutlook};
-use evenkeel_core::property::{Observed, Origin, Probe, RedactedHash, Severity, Value};
+use evenkeel_core::property::{Observed, Origin, Probe, Severity, Value};
 use evenkeel_core::record::{EventKind, NewEvent};
+use evenkeel_drivers::redact;
 use evenkeel_ports::{AuditEntry, Commit, PropertyChange, Sample, SeriesKey, Stream};
 use tracing::warn;
 
@@ -18,7 +20,7 @@ impl ResourceTask {
             return; // asked before the roles were swapped
         }
         self.probe_lost = None;
-        let probe = self.redact(probe);
+        let probe = Arc::new(self.redact(probe));
         self.keep_changes(&probe).await;
         if self.record.baseline.is_some() {
             self.assess(&probe).await;
@@ -44,21 +46,20 @@ impl ResourceTask {
             return;
         };
         let factory = self.world.forecasters.clone();
-        self.outlooks = self
-            .watch
-            .assess(&self.settings.policy, baseline, probe, factory.as_ref());
+        let policy = &self.settings.policy;
+        let outlooks = self.watch.assess(policy, baseline, probe, factory.as_ref());
+        self.outlooks = Arc::new(outlooks);
         self.world
             .fleet
             .report(&self.settings.name, drifting(&self.outlooks));
         self.spark.push(&self.outlooks);
         self.keep_history(probe).await;
         let facts = self.facts();
-        let outlooks = std::mem::take(&mut self.outlooks);
+        let outlooks = Arc::clone(&self.outlooks);
         let decision = self.decide(&Input::Assessed {
             outlooks: &outlooks,
             facts: &facts,
         });
-        self.outlooks = outlooks;
         self.carry_out(decision, Commit::default()).await.ok();
     }
 
@@ -98,25 +99,13 @@ impl ResourceTask {
 
     /// Hashes what the policy wants redacted, whatever the driver thought of it.
     pub(super) fn redact(&self, mut probe: Probe) -> Probe {
-        self.redact_properties(&mut probe.properties);
-        probe
-    }
-
-    pub(super) fn redact_properties(
-        &self,
-        properties: &mut std::collections::BTreeMap<PropertyPath, Observed>,
-    ) {
         let policy = &self.settings.policy;
-        for (path, observed) in properties.iter_mut() {
-            let already = matches!(observed.value, Value::Redacted(_));
-            if !already && policy.rule(path).is_some_and(|rule| rule.redact) {
-                let text = observed.value.to_string();
-                let hash = blake3::keyed_hash(&self.world.redaction_key.0, text.as_bytes());
-                let mut short = [0; 16];
-                short.copy_from_slice(&hash.as_bytes()[..16]);
-                observed.value = Value::Redacted(RedactedHash(short));
+        for (path, observed) in &mut probe.properties {
+            if policy.rule(path).is_some_and(|rule| rule.redact) {
+                observed.value = redact(&self.world.redaction_key.0, &observed.value);
             }
         }
+        probe
     }
 
     /// Keeps every configuration value that changed since the last probe: in the history, in the
@@ -152,7 +141,7 @@ impl ResourceTask {
 
     async fn keep_history(&self, probe: &Probe) {
         let mut samples = Vec::with_capacity(self.outlooks.len());
-        for outlook in &self.outlooks {
+        for outlook in self.outlooks.iter() {
             let mut push = |stream, value: f64| {
                 let series = SeriesKey {
                     resource: self.settings.name.clone(),

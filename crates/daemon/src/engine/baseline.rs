@@ -1,6 +1,7 @@
 //! The baseline of a resource: taken when it has settled, moved when a person accepts what is found.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use evenkeel_core::baseline::{Baseline, Difference};
 use evenkeel_core::decide::Input;
@@ -20,14 +21,14 @@ const SETTLING_KEPT: usize = 256;
 impl ResourceTask {
     /// Collects probes until the configuration has stood still for the policy's settling time; then
     /// takes the first baseline.
-    pub(super) async fn settle(&mut self, probe: &Probe) {
+    pub(super) async fn settle(&mut self, probe: &Arc<Probe>) {
         let moved = self.settling.last().is_some_and(|last| {
             configuration(&last.properties).ne(configuration(&probe.properties))
         });
         if moved {
             self.settling.clear();
         }
-        self.settling.push(probe.clone());
+        self.settling.push(Arc::clone(probe));
         if self.settling.len() > SETTLING_KEPT {
             // Every other one tells the scatter as well; the first tells since when.
             let mut nth = 0_usize;
@@ -92,11 +93,11 @@ impl ResourceTask {
     }
 
     /// The configuration of `probe` that is not as approved, less what is ignored.
-    pub(super) fn unapproved(&self, probe: &Probe) -> Vec<Difference> {
+    pub(super) fn unapproved(&self, probe: Probe) -> Vec<Difference> {
         let Some(baseline) = &self.record.baseline else {
             return Vec::new();
         };
-        let probe = self.redact(probe.clone());
+        let probe = self.redact(probe);
         let policy = &self.settings.policy;
         let watched = |d: &Difference| !policy.rule(&d.path).is_some_and(|rule| rule.ignore);
         baseline.diff(&probe).into_iter().filter(watched).collect()
@@ -114,7 +115,7 @@ fn configuration(
 
 /// The values of the last probe, with capacities at their median, and the scatter of every number:
 /// the median absolute deviation times 1.4826, which estimates a standard deviation robustly.
-fn first_baseline(probes: &[Probe]) -> Baseline {
+fn first_baseline(probes: &[Arc<Probe>]) -> Baseline {
     let last = probes.last().expect("settling has probes when it ends");
     let mut properties = last.properties.clone();
     let mut learned = BTreeMap::new();
@@ -161,18 +162,20 @@ mod tests {
 
     #[test]
     fn a_baseline_learns_the_middle_and_the_scatter() {
-        let probe = |second: i64, rss: f64| Probe {
-            at: Timestamp::from_millis(second * 1000),
-            instance: Instance::A,
-            properties: [
-                ("rss".into(), Observed::capacity(rss, Some("B"))),
-                (
-                    "workers".into(),
-                    Observed::configuration(Value::Number(4.0)),
-                ),
-            ]
-            .into(),
-            unreadable: BTreeMap::new(),
+        let probe = |second: i64, rss: f64| {
+            Arc::new(Probe {
+                at: Timestamp::from_millis(second * 1000),
+                instance: Instance::A,
+                properties: [
+                    ("rss".into(), Observed::capacity(rss, Some("B"))),
+                    (
+                        "workers".into(),
+                        Observed::configuration(Value::Number(4.0)),
+                    ),
+                ]
+                .into(),
+                unreadable: BTreeMap::new(),
+            })
         };
         let baseline = first_baseline(&[probe(0, 100.0), probe(1, 110.0), probe(2, 300.0)]);
         assert_eq!(

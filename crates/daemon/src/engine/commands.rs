@@ -1,8 +1,10 @@
 //! What people ask of a resource, and what they are answered. A dry run goes the same way and stops
 //! before anything is journalled.
 
+use std::sync::Arc;
+
 use evenkeel_core::baseline::Difference;
-use evenkeel_core::decide::{Action, Command, Input};
+use evenkeel_core::decide::{Command, Input};
 use evenkeel_core::failover::Plan;
 use evenkeel_core::guard::GuardCheck;
 use evenkeel_core::property::Origin;
@@ -74,13 +76,9 @@ impl ResourceTask {
             Reason::Refused { what } => Some(what.clone()),
             _ => None,
         };
-        let plan = decision.actions.iter().find_map(|action| match action {
-            Action::Start(plan) => Some(plan.clone()),
-            Action::Quarantine { .. } | Action::Alert { .. } | Action::RestartWatch => None,
-        });
         let mut answer = Answer {
             done: !dry_run && refused.is_none(),
-            plan,
+            plan: decision.plan().cloned(),
             guards: decision.explanation.guards.clone(),
             event: None,
             message: reason.sentence(),
@@ -179,7 +177,7 @@ impl ResourceTask {
             .take_baseline(next, by, "baseline.accept", message)
             .await;
         let events = taken.map_err(|error| error.to_string())?;
-        self.last_probe = Some(probe);
+        self.last_probe = Some(Arc::new(probe));
         answer.event = events.first().copied();
         Ok(answer)
     }

@@ -13,6 +13,7 @@ use evenkeel_ports::{Commit, DriverError, Rehearsal, Synced};
 use tracing::{info, warn};
 
 use super::{ResourceTask, SyncOutcome};
+use crate::events;
 
 impl ResourceTask {
     pub(super) async fn synced(
@@ -24,15 +25,8 @@ impl ResourceTask {
             Err(error) => {
                 warn!(%error, "the sync failed; the generations are as they were");
                 let sentence = format!("the sync failed, the clone is as it was: {error}");
-                self.world.alerts.raise(
-                    self.world.now(),
-                    Some(&self.settings.name),
-                    Severity::Warn,
-                    &sentence,
-                );
-                let event =
-                    NewEvent::new(self.world.now(), EventKind::Sync, Severity::Warn, sentence);
-                self.note(event.of(&self.settings.name)).await;
+                let name = &self.settings.name;
+                events::told(&self.world, name, EventKind::Sync, sentence).await;
                 self.sync_problem = Some(error.to_string());
                 return Err(error.to_string());
             }
@@ -87,11 +81,7 @@ impl ResourceTask {
             Ok(rehearsal) => rehearsal,
             Err(error) => {
                 let sentence = format!("the rehearsal could not be done: {error}");
-                self.world
-                    .alerts
-                    .raise(now, Some(&name), Severity::Warn, &sentence);
-                let event = NewEvent::new(now, EventKind::Rehearsal, Severity::Warn, sentence);
-                self.note(event.of(&name)).await;
+                events::told(&self.world, &name, EventKind::Rehearsal, sentence).await;
                 return Err(error.to_string());
             }
         };
@@ -189,7 +179,7 @@ impl ResourceTask {
             properties: configuration.clone(),
             unreadable: BTreeMap::new(),
         };
-        self.record.baseline.is_some() && self.unapproved(&probe).is_empty()
+        self.record.baseline.is_some() && self.unapproved(probe).is_empty()
     }
 
     /// The baseline with its pin, if it had none.

@@ -141,14 +141,14 @@ impl ResourceTask {
             },
             synced_at: self.synced_at,
             sync_problem: self.sync_problem.clone(),
-            probe: self.last_probe.clone().map(Arc::new),
+            probe: self.last_probe.clone(),
             probe_lost: self.probe_lost.clone(),
             recent: self
                 .outlooks
                 .first()
                 .map(|worst| self.spark.of(&worst.path))
                 .unwrap_or_default(),
-            outlooks: Arc::new(self.outlooks.clone()),
+            outlooks: Arc::clone(&self.outlooks),
             insights: Arc::new(insights),
             sentence,
             guards,

@@ -8,9 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use evenkeel_clone::Substitutions;
-use evenkeel_core::property::{Observed, Origin, RedactedHash, Value};
+use evenkeel_core::property::{Observed, Origin, Value};
 use evenkeel_core::{PropertyPath, Timestamp};
 
+use crate::redact::redact;
 use crate::tree::{TreeReader, TreeReading};
 
 /// The properties of a tree.
@@ -182,21 +183,6 @@ pub(super) fn both_ways(literals: &[(String, String)]) -> Result<Substitutions, 
         }
     }
     Substitutions::new(pairs).map_err(|error| format!("substitute: {error}"))
-}
-
-fn redact(key: &[u8; 32], value: &Value) -> Value {
-    let text = match value {
-        Value::Redacted(_) => return value.clone(),
-        Value::Choice(text) | Value::Text(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        Value::Flag(flag) => flag.to_string(),
-        // No byte that separates can stand inside the JSON form of a text.
-        Value::Set(_) | Value::Document(_) => serde_json::to_string(value).unwrap_or_default(),
-    };
-    let hash = blake3::keyed_hash(key, text.as_bytes());
-    let mut short = [0; 16];
-    short.copy_from_slice(&hash.as_bytes()[..16]);
-    Value::Redacted(RedactedHash(short))
 }
 
 #[cfg(test)]

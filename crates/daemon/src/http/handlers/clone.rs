@@ -75,13 +75,7 @@ pub(in crate::http) async fn sync(
         reason: body.reason,
     };
     let message = acting.carry_out(&state, work).await?;
-    Ok(Json(wire::Acted {
-        done: true,
-        plan,
-        run: None,
-        event: None,
-        message,
-    }))
+    Ok(Json(answer(true, plan, message)))
 }
 
 pub(in crate::http) async fn rehearse(
@@ -121,13 +115,7 @@ pub(in crate::http) async fn rehearse(
         reason: body.reason,
     };
     let message = acting.carry_out(&state, work).await?;
-    Ok(Json(wire::Acted {
-        done: true,
-        plan,
-        run: None,
-        event: None,
-        message,
-    }))
+    Ok(Json(answer(true, plan, message)))
 }
 
 /// Something that a person asked of the keeper.
@@ -181,8 +169,13 @@ fn not_done(plan: wire::PlanView, refusal: Option<String>) -> wire::Acted {
         Some(why) => format!("refused: {why}"),
         None => plan.sentence.clone(),
     };
+    answer(false, plan, message)
+}
+
+/// What the keeper does is no saga, and its events are the task's.
+fn answer(done: bool, plan: wire::PlanView, message: String) -> wire::Acted {
     wire::Acted {
-        done: false,
+        done,
         plan,
         run: None,
         event: None,
