@@ -11,6 +11,8 @@
 
 mod nobody;
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 pub use nobody::{Place, as_nobody};
@@ -23,6 +25,26 @@ pub fn skip_or_fail(why: &str) {
     let required = std::env::var_os("EVENKEEL_REQUIRE_ALL").is_some_and(|value| value == "1");
     assert!(!required, "EVENKEEL_REQUIRE_ALL=1, but {why}");
     println!("skipped: {why}");
+}
+
+/// Puts a program where it can be executed, through a process of its own. Written by this one, the
+/// open file would be inherited by whatever another test starts at that moment, and what is open for
+/// writing cannot be executed ("text file busy").
+///
+/// # Panics
+/// When it cannot.
+pub fn install_program(from: &Path, to: &Path) {
+    let status = Command::new("install")
+        .arg("--mode=755")
+        .args([from, to])
+        .status()
+        .unwrap();
+    assert!(
+        status.success(),
+        "install {} {}",
+        from.display(),
+        to.display()
+    );
 }
 
 /// Asks again and again until there is an answer, at most for about `patience`.

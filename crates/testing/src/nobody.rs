@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
+use crate::install_program;
+
 /// The user and group that own nothing: `nobody` and `nogroup`, by number since names differ.
 const NOBODY: u32 = 65_534;
 
@@ -47,8 +49,7 @@ pub fn as_nobody(module: &str, name: &str) -> Place {
     let directory = tempfile::tempdir_in("/tmp").unwrap();
     std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
     let binary = directory.path().join("tests");
-    std::fs::copy(std::env::current_exe().unwrap(), &binary).unwrap();
-    std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).unwrap();
+    install_program(&std::env::current_exe().unwrap(), &binary);
 
     let output = Command::new(&binary)
         .args(["--exact", &full_name, "--nocapture"])

@@ -133,16 +133,16 @@ mod tests {
 
     /// A stand-in for `systemctl` that keeps the unit's state in a file.
     fn unit(directory: &std::path::Path) -> Unit {
-        use std::os::unix::fs::PermissionsExt;
         let path = directory.join("systemctl");
+        let source = directory.join("systemctl.sh");
         let script = format!(
             "#!/bin/sh\nstate={}/state\ncase $1 in\nstart) echo active > $state;;\nstop) echo inactive > $state;;\n\
              show) echo ActiveState=$(cat $state); echo MainPID=7; echo NRestarts=3;;\nesac\n",
             directory.display()
         );
         std::fs::write(directory.join("state"), "inactive").unwrap();
-        std::fs::write(&path, script).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::write(&source, script).unwrap();
+        evenkeel_testing::install_program(&source, &path);
         Unit {
             name: "web@a.service".into(),
             systemctl: path.to_string_lossy().into_owned(),
