@@ -1,10 +1,15 @@
 #![doc = include_str!("../README.md")]
 
+pub mod backtest;
 pub mod changepoint;
 pub mod conformal;
 pub mod experts;
+pub mod lstm;
 pub mod metrics;
 pub mod models;
+pub mod regime;
+pub mod season;
+pub mod support;
 pub mod trend;
 
 mod engine;

@@ -5,9 +5,16 @@
 //! exactly as it is. Left out on purpose: calibration (`crate::conformal`) and the choice between
 //! models (`crate::experts`); a model says honestly what it believes and no more.
 
+pub mod arima;
+pub mod ets;
+pub mod mstl;
+pub mod seasonal_naive;
+pub mod theta;
+
 mod bank;
 mod drift;
 mod filter;
+mod fitted;
 mod last_value;
 mod local_level;
 mod local_linear_trend;
@@ -15,6 +22,7 @@ mod local_linear_trend;
 use std::fmt;
 
 pub use drift::Drift;
+pub use fitted::Fitted;
 pub use last_value::LastValue;
 pub use local_level::LocalLevel;
 pub use local_linear_trend::LocalLinearTrend;
