@@ -90,7 +90,8 @@ pub fn combine(weights: &PerModel, said: &[Moments; MODELS]) -> Moments {
     Moments { mean, variance }
 }
 
-fn loss(said: Moments, actual: f64) -> f64 {
+/// The mean pinball loss of a Gaussian with the moments `said`, over a few levels.
+pub(crate) fn loss(said: Moments, actual: f64) -> f64 {
     let deviation = said.variance.sqrt();
     let total: f64 = SCORED
         .iter()

@@ -2,6 +2,7 @@
 
 pub mod backtest;
 pub mod changepoint;
+pub mod committee;
 pub mod conformal;
 pub mod experts;
 pub mod lstm;

@@ -18,6 +18,7 @@ mod fitted;
 mod last_value;
 mod local_level;
 mod local_linear_trend;
+pub mod sparse_ar;
 
 use std::fmt;
 

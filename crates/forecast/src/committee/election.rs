@@ -1,0 +1,283 @@
+//! The election of a committee: who did well on the newer part of the history, told only the older.
+//!
+//! Each candidate is fitted to the first [`HEAD`] of the history and then forecasts from rolling origins
+//! through the rest, updated by each observation. At each anchor horizon its loss `L` is the mean pinball
+//! loss over several levels, and its weight `exp(-TEMPER (L - L_min) / L_min)`: exponential weights
+//! (Cesa-Bianchi and Lugosi 2006, 2.2) whose rate is small, because the outcomes of overlapping horizons
+//! are few in truth, and because a mean of several good models beats the best of them more often than not
+//! (Bates and Granger 1969; Makridakis et al. 2020 on the M4 competition).
+
+use super::{Committee, Member, Seat};
+use crate::experts::loss;
+use crate::models::Moments;
+use crate::models::sparse_ar::{Past, Scale, Shape, SparseAr, usual_lags};
+
+/// Part of the history that candidates are told for the trial.
+const HEAD: f64 = 0.7;
+
+/// How strongly a relative difference in loss speaks.
+const TEMPER: f64 = 5.0;
+
+/// Seats, at most.
+pub(super) const SEATS: usize = 8;
+
+/// Who has less weight than this at every anchor is not seated.
+const LEAST_WEIGHT: f64 = 0.04;
+
+/// Origins of the trial, at most.
+const ORIGINS: usize = 256;
+
+/// Observations without which no election is held.
+pub const SHORTEST_HISTORY: usize = 48;
+
+/// Older history than this says little of the present, and costs time.
+const LONGEST_HISTORY: usize = 4096;
+
+/// Held on one history; ends in a [`Committee`].
+#[derive(Debug)]
+pub struct Election<'a> {
+    history: &'a [f64],
+    cut: usize,
+    seasons: Vec<usize>,
+    steps: Vec<u32>,
+    anchors: Vec<u32>,
+    winners: Vec<(Candidate, Member, Vec<f32>)>,
+}
+
+/// What can be fitted.
+#[derive(Clone, Debug, PartialEq)]
+enum Candidate {
+    Autoregression(Shape),
+    SeasonalNaive(usize),
+}
+
+impl Candidate {
+    fn fit(&self, history: &[f64], reach: usize) -> Option<Member> {
+        match self {
+            Self::Autoregression(shape) => {
+                SparseAr::fit(history, shape, reach).map(Member::Autoregression)
+            }
+            Self::SeasonalNaive(season) => {
+                SparseAr::seasonal_naive(history, *season, reach).map(Member::Autoregression)
+            }
+        }
+    }
+}
+
+impl<'a> Election<'a> {
+    /// Tries every candidate on `history` (equal steps, gaps NaN; the last [`LONGEST_HISTORY`] count) for
+    /// the horizons `steps` (rising), of which `anchors` are judged. `seasons` are in steps, rising.
+    ///
+    /// `None` where the history is too short, or no candidate could be fitted.
+    pub fn hold(history: &'a [f64], seasons: &[usize], steps: &[u32], anchors: &[u32]) -> Option<Self> {
+        let history = &history[history.len().saturating_sub(LONGEST_HISTORY)..];
+        let known = history.iter().filter(|v| v.is_finite()).count();
+        if known < SHORTEST_HISTORY {
+            return None;
+        }
+        // Not negative, and below the length.
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss
+        )]
+        let cut = (history.len() as f64 * HEAD) as usize;
+        let mut election = Self {
+            history,
+            cut,
+            seasons: seasons.to_vec(),
+            steps: steps.to_vec(),
+            anchors: anchors.to_vec(),
+            winners: Vec::new(),
+        };
+        let tried: Vec<(Candidate, Member, Vec<f64>)> = election
+            .candidates()
+            .into_iter()
+            .filter_map(|candidate| {
+                let member = candidate.fit(&history[..cut], election.reach())?;
+                let losses = election.trial(&member);
+                Some((candidate, member, losses))
+            })
+            .collect();
+        election.winners = elected(tried, anchors.len());
+        (!election.winners.is_empty()).then_some(election)
+    }
+
+    /// Where the part that the candidates were told ends.
+    pub fn cut(&self) -> usize {
+        self.cut
+    }
+
+    /// The history that counted.
+    pub fn history(&self) -> &'a [f64] {
+        self.history
+    }
+
+    /// The committee as it stood at the cut: fitted to what lies before. What it forecasts behind the cut
+    /// is honest, and good to calibrate by.
+    pub fn at_cut(&self) -> Committee {
+        let seats = self.winners.iter().map(|(_, member, weights)| Seat {
+            member: member.clone(),
+            weights: weights.clone(),
+        });
+        self.seated(seats.collect(), &self.history[..self.cut])
+    }
+
+    /// The committee fitted to all of the history.
+    pub fn committee(&self) -> Committee {
+        let reach = self.reach();
+        let seats = self.winners.iter().map(|(candidate, member, weights)| {
+            let refitted = candidate.fit(self.history, reach);
+            Seat {
+                // What could be fitted to a part can nearly always be fitted to the whole.
+                member: refitted.unwrap_or_else(|| self.caught_up(member.clone())),
+                weights: weights.clone(),
+            }
+        });
+        self.seated(seats.collect(), self.history)
+    }
+
+    fn caught_up(&self, mut member: Member) -> Member {
+        for value in &self.history[self.cut..] {
+            member.update(Some(*value).filter(|v| v.is_finite()));
+        }
+        member
+    }
+
+    fn seated(&self, seats: Vec<Seat>, history: &[f64]) -> Committee {
+        let keep = seats.iter().map(|seat| seat.member.memory()).max();
+        Committee {
+            past: Past::new(history, keep.unwrap_or(1)),
+            seats,
+            anchors: self.anchors.clone(),
+        }
+    }
+
+    fn reach(&self) -> usize {
+        self.steps.last().map_or(1, |step| *step as usize)
+    }
+
+    fn candidates(&self) -> Vec<Candidate> {
+        let mut candidates = Vec::new();
+        let mut add = |lags: &[usize], difference, scale| {
+            candidates.push(Candidate::Autoregression(Shape {
+                lags: lags.to_vec(),
+                difference,
+                scale,
+            }));
+        };
+        let usual = usual_lags(&self.seasons);
+        let Some(&day) = self.seasons.first() else {
+            for scale in [Scale::Linear, Scale::Logarithmic] {
+                add(&usual, 0, scale);
+                add(&[1, 2, 3], 1, scale);
+            }
+            add(&[1], 0, Scale::Linear);
+            add(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], 0, Scale::Linear);
+            return candidates;
+        };
+        let near = [1, 2, day, day + 1];
+        let few: Vec<usize> = match self.seasons.get(1) {
+            Some(week) => vec![1, 2, 3, day, day + 1, 2 * day, *week, week + 1],
+            None => vec![1, 2, 3, day, day + 1, 2 * day, 2 * day + 1],
+        };
+        for scale in [Scale::Linear, Scale::Logarithmic] {
+            add(&usual, 0, scale);
+            add(&few, 0, scale);
+        }
+        add(&usual, day, Scale::Linear);
+        add(&usual, 1, Scale::Linear);
+        add(&near, 0, Scale::Linear);
+        add(&near, day, Scale::Linear);
+        candidates.extend(self.seasons.iter().map(|s| Candidate::SeasonalNaive(*s)));
+        candidates
+    }
+
+    /// The mean loss of `member` at each anchor; infinite where there was no outcome.
+    #[allow(clippy::cast_precision_loss)] // Counts are far below 2^52.
+    fn trial(&self, member: &Member) -> Vec<f64> {
+        let mut member = member.clone();
+        let mut past = Past::new(&self.history[..self.cut], member.memory());
+        let stride = (self.history.len() - self.cut).div_ceil(ORIGINS).max(1);
+        let mut path = Vec::new();
+        let mut said = vec![Moments::default(); self.anchors.len()];
+        let mut sums = vec![(0.0, 0_usize); self.anchors.len()];
+        let mut last = self.history[self.cut - 1];
+        for origin in self.cut..self.history.len() {
+            if (origin - self.cut).is_multiple_of(stride) {
+                member.predict(&past, &self.anchors, &mut path, &mut said);
+                for ((anchor, said), sum) in self.anchors.iter().zip(&said).zip(&mut sums) {
+                    let outcome = self.history.get(origin - 1 + *anchor as usize);
+                    if let Some(outcome) = outcome.filter(|v| v.is_finite()) {
+                        *sum = (sum.0 + loss(*said, *outcome), sum.1 + 1);
+                    }
+                }
+            }
+            let value = self.history[origin];
+            member.update(Some(value).filter(|v| v.is_finite()));
+            if value.is_finite() {
+                last = value;
+            }
+            past.push(last);
+        }
+        sums.into_iter()
+            .map(|(sum, count)| if count == 0 { f64::NAN } else { sum / count as f64 })
+            .collect()
+    }
+}
+
+/// Who is seated, with weights per anchor.
+fn elected(
+    tried: Vec<(Candidate, Member, Vec<f64>)>,
+    anchors: usize,
+) -> Vec<(Candidate, Member, Vec<f32>)> {
+    let mut weights: Vec<Vec<f64>> = vec![vec![0.0; anchors]; tried.len()];
+    for anchor in 0..anchors {
+        let losses: Vec<f64> = tried.iter().map(|(_, _, losses)| losses[anchor]).collect();
+        let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
+        for (weights, loss) in weights.iter_mut().zip(losses) {
+            weights[anchor] = if !least.is_finite() {
+                // A horizon longer than the trial: the next shorter one tells, see below.
+                f64::NAN
+            } else if least > 0.0 {
+                (-TEMPER * (loss - least) / least).exp()
+            } else {
+                f64::from(u8::from(loss == least))
+            };
+        }
+    }
+    for weights in &mut weights {
+        let mut known = 1.0;
+        for weight in weights {
+            known = if weight.is_nan() { known } else { *weight };
+            *weight = known;
+        }
+    }
+    let share = |weights: &[Vec<f64>], anchor: usize, who: usize| {
+        let total: f64 = weights.iter().map(|w| w[anchor]).sum();
+        weights[who][anchor] / total
+    };
+    let mut strongest: Vec<(usize, f64)> = (0..tried.len())
+        .map(|who| {
+            let most = (0..anchors).map(|anchor| share(&weights, anchor, who));
+            (who, most.fold(0.0, f64::max))
+        })
+        .filter(|(_, most)| *most >= LEAST_WEIGHT)
+        .collect();
+    strongest.sort_by(|a, b| b.1.total_cmp(&a.1));
+    strongest.truncate(SEATS);
+    let mut seated: Vec<usize> = strongest.into_iter().map(|(who, _)| who).collect();
+    seated.sort_unstable();
+    let kept: Vec<Vec<f64>> = seated.iter().map(|who| weights[*who].clone()).collect();
+    tried
+        .into_iter()
+        .enumerate()
+        .filter_map(|(who, (candidate, member, _))| {
+            let place = seated.iter().position(|seat| *seat == who)?;
+            // Single precision is enough for a weight.
+            #[allow(clippy::cast_possible_truncation)]
+            let shares = (0..anchors).map(|anchor| share(&kept, anchor, place) as f32);
+            Some((candidate, member, shares.collect()))
+        })
+        .collect()
+}
