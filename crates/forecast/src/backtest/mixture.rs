@@ -1,0 +1,111 @@
+//! The mixture as a contender: what the daemon runs, fed at equal steps.
+//!
+//! It learns as it goes, so that fitting it anew is nothing. Its grid of horizons is geometric; the
+//! horizons between are interpolated, level by level.
+
+use std::time::Duration;
+
+use evenkeel_core::forecast::{Forecaster as _, HorizonGrid, LEVELS, Quantiles};
+use evenkeel_core::time::Timestamp;
+
+use super::contender::{Contender, Session, Setup, StartError};
+use crate::Mixture;
+
+/// Its time does not matter, as long as all steps are equal.
+const STEP: Duration = Duration::from_secs(1);
+
+/// The contender `mixture`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MixtureContender;
+
+impl Contender for MixtureContender {
+    fn name(&self) -> &'static str {
+        "mixture"
+    }
+
+    fn start(&self, history: &[f64], setup: &Setup) -> Result<Box<dyn Session>, StartError> {
+        let reach = u32::try_from(setup.horizon).unwrap_or(u32::MAX);
+        let mut session = MixtureSession {
+            mixture: Mixture::new(&HorizonGrid::new(STEP, STEP.saturating_mul(reach))),
+            now: Timestamp::from_millis(0),
+        };
+        for value in history {
+            session.update(value.is_finite().then_some(*value));
+        }
+        if session.mixture.forecast().is_none() {
+            let has = history.iter().filter(|value| value.is_finite()).count();
+            return Err(StartError::TooShort { needs: 2, has });
+        }
+        Ok(Box::new(session))
+    }
+
+    fn refit(&self, session: Box<dyn Session>, _: &[f64], _: &Setup) -> Box<dyn Session> {
+        session
+    }
+}
+
+/// The mixture, and what time it is for it.
+#[derive(Debug)]
+struct MixtureSession {
+    mixture: Mixture,
+    now: Timestamp,
+}
+
+impl Session for MixtureSession {
+    fn describe(&self) -> String {
+        "mixture".to_owned()
+    }
+
+    fn update(&mut self, observed: Option<f64>) {
+        self.now = self.now + STEP;
+        if let Some(value) = observed {
+            self.mixture.observe(self.now, value);
+        }
+    }
+
+    fn forecast(&self, horizon: usize) -> Vec<Quantiles> {
+        let Some(forecast) = self.mixture.forecast() else {
+            return Vec::new();
+        };
+        let (steps, quantiles) = (forecast.grid.steps(), &forecast.quantiles);
+        // A gap at the end of the history: the forecast's origin is the last observation.
+        let late_ms = self.now.since(forecast.origin).as_millis();
+        let late = u32::try_from(late_ms / STEP.as_millis()).unwrap_or(u32::MAX);
+        (1..=u32::try_from(horizon).unwrap_or(u32::MAX))
+            .map(|ahead| between(steps, quantiles, ahead.saturating_add(late)))
+            .collect()
+    }
+}
+
+/// The distribution at `step`, level by level between the two nearest horizons; beyond the last one,
+/// that one.
+fn between(steps: &[u32], quantiles: &[Quantiles], step: u32) -> Quantiles {
+    let above = steps.partition_point(|&s| s < step).min(steps.len() - 1);
+    let below = above.saturating_sub(1);
+    let width = f64::from(steps[above] - steps[below]).max(1.0);
+    let share = (f64::from(step) - f64::from(steps[below])) / width;
+    let share = share.clamp(0.0, 1.0);
+    let (low, high) = (quantiles[below].values(), quantiles[above].values());
+    let mut values = [0.0; LEVELS.len()];
+    for (value, (a, b)) in values.iter_mut().zip(low.iter().zip(high)) {
+        *value = a + share * (b - a);
+    }
+    Quantiles::new(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn horizons_between_those_of_the_grid_are_interpolated() {
+        let grid = [1, 2, 6];
+        let all = [10.0, 20.0, 40.0].map(Quantiles::certain);
+        let at = |step| between(&grid, &all, step).median();
+        assert_eq!(
+            [at(1), at(2), at(3), at(6), at(9)],
+            [10.0, 20.0, 25.0, 40.0, 40.0]
+        );
+        assert_eq!(between(&[1], &all[..1], 1).median(), 10.0);
+    }
+}
