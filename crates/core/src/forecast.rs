@@ -109,6 +109,14 @@ pub struct HorizonGrid {
 }
 
 impl HorizonGrid {
+    /// Every one of the next `count` steps (at least 1, at most 100,000): for evaluations that score each.
+    pub fn every_step(step: Duration, count: u32) -> Self {
+        Self {
+            step: step.max(Duration::from_millis(1)),
+            steps: (1..=count.clamp(1, 100_000)).collect(),
+        }
+    }
+
     /// Horizons up to and including `reach` (at least one step, at most 100,000 steps).
     pub fn new(step: Duration, reach: Duration) -> Self {
         let step = step.max(Duration::from_millis(1));
@@ -204,12 +212,43 @@ pub trait Forecaster: Send + Sync + std::fmt::Debug {
 
     /// The measured coverage of past one-step intervals at `coverage`, and how many were scored.
     fn measured_coverage(&self, coverage: f64) -> Option<(f64, u64)>;
+
+    /// Where there is reason to fit the parameters of its models (anew): from which instant on it wants the
+    /// history for that. The reasons are enough history for the first time, much more than at the last
+    /// fit, or a new regime. Cheap to ask after every observation.
+    fn wants_refit(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// Fits the parameters of its models to `history` (rising instants, ending with the last observation).
+    /// Takes milliseconds: it is called on a [`Forecaster::fork`] in the background. After it, whether it
+    /// succeeded or not, no refit is wanted for a while.
+    fn refit(&mut self, history: &[(Timestamp, f64)]) {
+        let _ = history;
+    }
+
+    /// A copy that goes on by itself; `None` where there is nothing that could be refitted.
+    fn fork(&self) -> Option<Box<dyn Forecaster>> {
+        None
+    }
+
+    /// All that it knows, for [`ForecasterFactory::restore`]; `None` where nothing is worth keeping.
+    fn state(&self) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 /// Makes forecasters: the core's only way to get one.
 pub trait ForecasterFactory: Send + Sync + std::fmt::Debug {
     /// A fresh forecaster for one series.
     fn forecaster(&self, grid: &HorizonGrid, seed: u64) -> Box<dyn Forecaster>;
+
+    /// The forecaster whose [`Forecaster::state`] this is. `None` where the state cannot be read: it is of
+    /// another version, damaged, or made for another grid. Then a fresh one learns anew.
+    fn restore(&self, grid: &HorizonGrid, state: &[u8]) -> Option<Box<dyn Forecaster>> {
+        let _ = (grid, state);
+        None
+    }
 }
 
 #[cfg(test)]

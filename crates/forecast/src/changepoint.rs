@@ -18,6 +18,7 @@
 //! its onset.
 
 use evenkeel_core::time::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// Half the shift, in scales, that is to be found as fast as possible.
 const ALLOWANCE: f64 = 0.5;
@@ -44,14 +45,14 @@ const SURPRISE_GAIN: f64 = 1.0 / 16.0;
 /// The mean absolute deviation of a normal times this is its standard deviation.
 const DEVIATIONS_PER_MEAN: f64 = 1.253_314_1;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Direction {
     Up,
     Down,
 }
 
 /// One of the two sums, and the first observation since it left 0.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Sum {
     value: f64,
     since: Option<Timestamp>,
@@ -68,7 +69,7 @@ impl Sum {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Drift {
     onset: Timestamp,
     direction: Direction,
@@ -77,7 +78,7 @@ struct Drift {
 }
 
 /// Steps the same way that lie far apart.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Row {
     began: Timestamp,
     /// Observations between its last two steps.
@@ -117,7 +118,7 @@ impl Drift {
 }
 
 /// Follows one series and dates its changes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct OnsetTracker {
     level: f64,
     /// Mean absolute deviation from the level; 0 while nothing but constants was seen.

@@ -16,6 +16,7 @@
 //! Invariants: offsets are finite, and [`Calibrator::offsets`] never cross.
 
 use evenkeel_core::forecast::LEVELS;
+use serde::{Deserialize, Serialize};
 
 use crate::metrics::pinball;
 
@@ -66,7 +67,7 @@ const UPPER_LEVELS_FROM: usize = LEVELS.len() - LOWER_LEVELS;
 ///
 /// Single precision, because there is one per horizon of every property and an offset needs no more
 /// than three digits.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Calibrator {
     offsets: [[f32; LEVELS.len()]; RATES.len()],
     losses: [[f32; 3]; RATES.len()],

@@ -11,13 +11,16 @@ use std::time::Duration;
 
 use evenkeel_core::forecast::{HorizonGrid, ModelWeight, Quantiles};
 use evenkeel_core::time::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::changepoint::OnsetTracker;
+use crate::committee::Committee;
 use crate::conformal::PerLevel;
-use crate::experts::{PerModel, combine};
-use crate::horizon::{Anchor, anchors};
+use crate::experts::{COMMITTEE, EXPERTS, PRIOR, PerExpert, combine};
+use crate::horizon::{Anchor, Said, anchors};
 use crate::mixture::{ConstantRun, RESOLUTION, Scoreboard};
-use crate::models::{Continuation, MODELS, Model, Moments, VARIANCE_FLOOR, pool};
+use crate::models::{Continuation, Moments, POOL, Pool, VARIANCE_FLOOR};
+use crate::refit::Refit;
 use crate::trend::TrendEvidence;
 
 /// Of a constant run so many observations are played to the models: enough to know the level, few
@@ -32,24 +35,40 @@ const SHORT_HISTORY: f64 = 4.0;
 /// no reason to be sure of the next two hundred, whatever their fit.
 const CARRIED_ON: f64 = 3.0;
 
+/// An expert with less than this part of the greatest weight is in the pool only to be heard again one
+/// day. In the mixture it would add nothing but its disagreement to the variance.
+const NEGLIGIBLE: f64 = 0.05;
+
+/// A committee that has not been given an observation for so many steps is dismissed.
+const LONGEST_GAP: u32 = 4096;
+
 /// Everything that is known of a varying series.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Engine {
     zero: f64,
     first_at: Timestamp,
     last_at: Timestamp,
     last_value: f64,
     seen: u64,
-    models: [Box<dyn Model>; MODELS],
+    pool: Pool,
+    committee: Option<Box<Seated>>,
     anchors: Vec<Anchor>,
     trend: TrendEvidence,
     onset: OnsetTracker,
 }
 
+/// A committee, and where it stands in time.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Seated {
+    committee: Committee,
+    /// The instant of the step that it was last given.
+    at: Timestamp,
+}
+
 /// What holds at one anchor when a forecast is made.
 #[derive(Clone, Copy, Debug)]
 struct Belief {
-    weights: PerModel,
+    weights: PerExpert,
     offsets: PerLevel,
 }
 
@@ -63,17 +82,15 @@ impl Engine {
             last_at: run.last,
             last_value: run.value,
             seen: run.count,
-            models: pool(),
+            pool: Pool::default(),
+            committee: None,
             anchors: anchors(grid),
             trend: TrendEvidence::default(),
             onset: OnsetTracker::after_constant(0.0, u32::try_from(run.count).unwrap_or(u32::MAX)),
         };
         let elapsed = steps(run.mean_gap(), grid);
         for _ in 0..replayed {
-            engine
-                .models
-                .iter_mut()
-                .for_each(|model| model.observe(elapsed, 0.0));
+            engine.pool.observe(elapsed, 0.0);
             engine.trend.observe(0.0);
         }
         engine
@@ -92,18 +109,15 @@ impl Engine {
         self.score(at, gap, shifted, scoreboard);
 
         let elapsed = steps(gap, grid);
-        self.models
-            .iter_mut()
-            .for_each(|model| model.observe(elapsed, shifted));
+        self.pool.observe(elapsed, shifted);
+        self.observe_in_committee(at, value, grid);
         self.trend.observe(shifted);
         let onset_before = self.onset.onset();
         self.onset.observe(at, shifted);
         // An onset that moves back joins steps to one drift; nothing new has begun with it.
         if self.onset.onset() > onset_before {
             self.anchors.iter_mut().for_each(Anchor::begin_regime);
-            self.models
-                .iter_mut()
-                .for_each(|model| model.begin_regime(shifted));
+            self.pool.begin_regime(shifted);
         }
         self.last_at = at;
         self.last_value = value;
@@ -118,29 +132,61 @@ impl Engine {
         let onset = self.onset.onset();
         for (index, anchor) in self.anchors.iter_mut().enumerate() {
             while let Some(pending) = anchor.take_due(at, gap) {
-                anchor.experts.learn(&pending.models, shifted);
+                anchor
+                    .experts
+                    .learn(&pending.experts(), pending.awake, shifted);
                 anchor.count_outcome(&pending, onset);
-                let score = (shifted - pending.mixture.mean) / pending.mixture.variance.sqrt();
+                let mixture = pending.mixture();
+                let score = (shifted - mixture.mean) / mixture.variance.sqrt();
                 if index == 0 {
                     scoreboard.score(&anchor.calibrator.offsets(), score);
                 }
                 // A deviation at the floor is arithmetic, no scale to learn from.
-                if pending.mixture.variance > floor {
+                if mixture.variance > floor {
                     anchor.calibrator.learn(score);
                 }
             }
         }
     }
 
+    /// The committee counts in steps: what came between two of them is not for it, and what is missing
+    /// is a gap.
+    fn observe_in_committee(&mut self, at: Timestamp, value: f64, grid: &HorizonGrid) {
+        let Some(seated) = &mut self.committee else {
+            return;
+        };
+        let passed = whole_steps(at.since(seated.at), grid);
+        if passed == 0 {
+            return;
+        }
+        if passed > LONGEST_GAP {
+            self.committee = None;
+            return;
+        }
+        for _ in 1..passed {
+            seated.committee.update(None);
+        }
+        seated.committee.update(Some(value));
+        seated.at = at;
+    }
+
     fn put_by(&mut self, at: Timestamp, gap: Duration) {
+        let wanted: Vec<usize> = (0..self.anchors.len())
+            .filter(|index| self.anchors[*index].wants(at, gap))
+            .collect();
+        if wanted.is_empty() {
+            return;
+        }
         let weights = self.weights_at_anchors();
-        for (index, weights) in weights.iter().enumerate() {
-            let anchor = &self.anchors[index];
-            if anchor.wants(at, gap) {
-                let said = self.say(anchor.steps);
-                let mixture = self.widened(combine(weights, &said));
-                self.anchors[index].keep(at, said, mixture);
-            }
+        let ahead: Vec<u32> = wanted.iter().map(|i| self.anchors[*i].steps).collect();
+        for (index, experts) in wanted.into_iter().zip(self.say(&ahead)) {
+            let said = Said {
+                origin: self.last_value - self.zero,
+                awake: self.committee.is_some(),
+                experts,
+                mixture: self.widened(combine(&weights[index], &experts)),
+            };
+            self.anchors[index].keep(at, &said);
         }
     }
 
@@ -156,9 +202,8 @@ impl Engine {
             })
             .collect();
         let mut result = Vec::with_capacity(grid.len());
-        for (index, steps) in grid.steps().iter().enumerate() {
+        for (index, said) in self.say(grid.steps()).into_iter().enumerate() {
             let belief = self.belief_at(index, &beliefs);
-            let said = self.say(f64::from(*steps));
             let mixture = self.widened(combine(&belief.weights, &said));
             let deviation = mixture.variance.sqrt();
             let centre = self.zero + mixture.mean;
@@ -198,9 +243,9 @@ impl Engine {
 
     /// The weights at every anchor: learned, handed on from shorter to longer horizons, and those of
     /// trending models only so far as there is a trend old enough to be carried on so far.
-    fn weights_at_anchors(&self) -> Vec<PerModel> {
+    fn weights_at_anchors(&self) -> Vec<PerExpert> {
         let strength = self.trend.strength();
-        let mut learned: Option<PerModel> = None;
+        let mut learned: Option<PerExpert> = None;
         let mut result = Vec::with_capacity(self.anchors.len());
         for anchor in &self.anchors {
             let weights = anchor.weights(learned.as_ref());
@@ -216,19 +261,46 @@ impl Engine {
         self.onset.onset().unwrap_or(self.first_at)
     }
 
-    fn gated(&self, mut weights: PerModel, trending: f64) -> PerModel {
-        for (weight, model) in weights.iter_mut().zip(&self.models) {
+    fn gated(&self, mut weights: PerExpert, trending: f64) -> PerExpert {
+        for (weight, model) in weights.iter_mut().zip(self.pool.models()) {
             *weight *= match model.continuation() {
                 Continuation::Flat => 1.0,
                 Continuation::Trending => trending,
             };
         }
+        if self.committee.is_none() {
+            weights[COMMITTEE] = 0.0;
+        }
+        let most = weights.iter().copied().fold(0.0, f64::max);
+        for weight in &mut weights {
+            if *weight < NEGLIGIBLE * most {
+                *weight = 0.0;
+            }
+        }
         let total: f64 = weights.iter().sum();
         weights.map(|weight| weight / total)
     }
 
-    fn say(&self, ahead_steps: f64) -> [Moments; MODELS] {
-        std::array::from_fn(|index| self.models[index].predict(ahead_steps))
+    /// What every expert says at each of the steps `ahead` (rising), counted from zero's value.
+    fn say(&self, ahead: &[u32]) -> Vec<[Moments; EXPERTS]> {
+        let mut all: Vec<[Moments; EXPERTS]> = ahead
+            .iter()
+            .map(|steps| {
+                let [last, level, trend, drift] = self.pool.predict(f64::from(*steps));
+                [last, level, trend, drift, Moments::default()]
+            })
+            .collect();
+        if let Some(seated) = &self.committee {
+            let mut said = vec![Moments::default(); ahead.len()];
+            seated.committee.predict(ahead, &mut said);
+            for (slot, moments) in all.iter_mut().zip(said) {
+                slot[COMMITTEE] = Moments {
+                    mean: moments.mean - self.zero,
+                    ..moments
+                };
+            }
+        }
+        all
     }
 
     fn floor(&self) -> f64 {
@@ -250,6 +322,11 @@ impl Engine {
         self.onset.onset()
     }
 
+    /// The instant of the first observation.
+    pub(crate) fn first_at(&self) -> Timestamp {
+        self.first_at
+    }
+
     /// The instant of the last observation.
     pub(crate) fn last_at(&self) -> Timestamp {
         self.last_at
@@ -262,25 +339,81 @@ impl Engine {
         #[allow(clippy::cast_precision_loss)]
         let count = all.len() as f64;
         let mean = std::array::from_fn(|model| all.iter().map(|w| w[model]).sum::<f64>() / count);
-        name(&self.models, &mean)
+        name(
+            &mean,
+            self.committee.as_deref().map(|seated| &seated.committee),
+        )
+    }
+
+    /// Seats a committee that knows everything up to the instant `at`. What was learned of how a former
+    /// one did, and of how its intervals turned out, says nothing of this one.
+    pub(crate) fn seat(&mut self, committee: Committee, at: Timestamp, grid: &HorizonGrid) {
+        self.committee = Some(Box::new(Seated { committee, at }));
+        self.anchors = anchors(grid);
+    }
+
+    /// Takes over what a refit found: the committee, and what its replay taught the anchors. What the
+    /// running engine knows of level, trend and onset stays.
+    pub(crate) fn adopt(&mut self, refit: Refit) {
+        self.committee = Some(Box::new(Seated {
+            committee: refit.committee,
+            at: refit.at,
+        }));
+        self.anchors = refit.anchors;
+    }
+
+    /// The anchors with all they have learned.
+    pub(crate) fn into_anchors(self) -> Vec<Anchor> {
+        self.anchors
+    }
+
+    /// How many observations were seen.
+    pub(crate) fn seen(&self) -> u64 {
+        self.seen
     }
 }
 
-/// Names the weights.
-pub(crate) fn name(models: &[Box<dyn Model>; MODELS], weights: &PerModel) -> Vec<ModelWeight> {
-    models
-        .iter()
-        .zip(weights)
+/// Names the weights. The committee's is shared out among its members.
+pub(crate) fn name(weights: &PerExpert, committee: Option<&Committee>) -> Vec<ModelWeight> {
+    let pool = Pool::default();
+    let named = pool.models().into_iter().zip(weights);
+    let mut named: Vec<ModelWeight> = named
         .map(|(model, weight)| ModelWeight {
             model: model.name().to_owned(),
             weight: *weight,
         })
-        .collect()
+        .collect();
+    let members = committee.map(Committee::weights).unwrap_or_default();
+    named.extend(members.into_iter().map(|(model, share)| ModelWeight {
+        model,
+        weight: share * weights[COMMITTEE],
+    }));
+    named
+}
+
+/// The weights before anything was seen, when there is no committee.
+pub(crate) fn prior_weights() -> Vec<ModelWeight> {
+    let awake: f64 = PRIOR[..POOL].iter().sum();
+    let weights = std::array::from_fn(|i| {
+        if i == COMMITTEE {
+            0.0
+        } else {
+            PRIOR[i] / awake
+        }
+    });
+    name(&weights, None)
 }
 
 /// `span` in steps of the grid; at least a thousandth, so that it can be divided by.
 fn steps(span: Duration, grid: &HorizonGrid) -> f64 {
     (span.as_secs_f64() / grid.step().as_secs_f64()).max(1e-3)
+}
+
+/// `span` in whole steps of the grid, to the nearest.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Limited first.
+fn whole_steps(span: Duration, grid: &HorizonGrid) -> u32 {
+    let steps = span.as_secs_f64() / grid.step().as_secs_f64();
+    steps.round().min(f64::from(u32::MAX)) as u32
 }
 
 /// Far beyond any deviation, but finite: a trend of 1e30 a step over 1e5 steps.
@@ -321,7 +454,7 @@ mod tests {
     fn a_trend_is_not_carried_on_far_beyond_its_age() {
         let grid = HorizonGrid::new(SECOND, SECOND * 400);
         let engine = engine(50, &grid, (1..=9).map(f64::from));
-        let trending = |weights: &PerModel| weights[2] + weights[3];
+        let trending = |weights: &PerExpert| weights[2] + weights[3];
         let weights = engine.weights_at_anchors();
         assert!(trending(&weights[1]) > 0.8, "near: {weights:?}");
         assert!(trending(weights.last().unwrap()) < 0.1, "far: {weights:?}");
@@ -358,16 +491,11 @@ mod tests {
     fn a_varying_series_takes_about_five_kilobytes() {
         let grid = HorizonGrid::new(SECOND, SECOND * 1800);
         let engine = engine(5, &grid, (0..300).map(|i| f64::from(i % 7)));
-        let models: usize = engine
-            .models
-            .iter()
-            .map(|model| size_of_val(model.as_ref()))
-            .sum();
         let anchors: usize = engine.anchors.iter().map(Anchor::bytes).sum();
-        let bytes = size_of::<Engine>() + models + anchors;
+        let bytes = size_of::<Engine>() + anchors;
         assert!(
             bytes < 5 * 1024,
-            "{bytes}: {} {models} {anchors}",
+            "{bytes}: {} {anchors}",
             size_of::<Engine>()
         );
     }

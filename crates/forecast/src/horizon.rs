@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use evenkeel_core::forecast::HorizonGrid;
 use evenkeel_core::time::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::conformal::Calibrator;
-use crate::experts::{Experts, PerModel};
-use crate::models::{MODELS, Moments};
+use crate::experts::{EXPERTS, Experts, PerExpert};
+use crate::models::{Moments, VARIANCE_FLOOR};
 
 /// Anchors per grid, at most.
 const ANCHORS: usize = 5;
@@ -26,21 +27,65 @@ const PENDING: usize = 4;
 /// horizon.
 const INHERITED_COUNTS_FOR: f64 = 4.0;
 
-/// A forecast waiting for its outcome.
-#[derive(Clone, Copy, Debug)]
+/// Below the limit of single precision, and beyond anything that is believed.
+const PACKED_LIMIT: f64 = 1e37;
+
+/// A forecast waiting for its outcome. What was said is kept in single precision, as distances from the
+/// value at its origin: seven digits of a change are more than a loss can use.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Pending {
     pub(crate) due: Timestamp,
-    pub(crate) models: [Moments; MODELS],
+    /// Whether the committee spoke.
+    pub(crate) awake: bool,
+    origin: f64,
+    experts: [(f32, f32); EXPERTS],
+    mixture: (f32, f32),
+}
+
+impl Pending {
+    /// What every expert said.
+    pub(crate) fn experts(&self) -> [Moments; EXPERTS] {
+        self.experts.map(|said| unpacked(self.origin, said))
+    }
+
+    /// What the mixture of them said.
+    pub(crate) fn mixture(&self) -> Moments {
+        unpacked(self.origin, self.mixture)
+    }
+}
+
+/// As distance and deviation.
+#[allow(clippy::cast_possible_truncation)] // Rounding is meant, and values are limited.
+fn packed(origin: f64, said: Moments) -> (f32, f32) {
+    let limited = |value: f64| value.clamp(-PACKED_LIMIT, PACKED_LIMIT) as f32;
+    (limited(said.mean - origin), limited(said.variance.sqrt()))
+}
+
+fn unpacked(origin: f64, (distance, deviation): (f32, f32)) -> Moments {
+    Moments {
+        mean: origin + f64::from(distance),
+        variance: f64::from(deviation).powi(2).max(VARIANCE_FLOOR),
+    }
+}
+
+/// What is said at one horizon when a forecast is made.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Said {
+    /// The value at the forecast's origin.
+    pub(crate) origin: f64,
+    /// Whether there is a committee.
+    pub(crate) awake: bool,
+    pub(crate) experts: [Moments; EXPERTS],
     pub(crate) mixture: Moments,
 }
 
 /// What is learned at one horizon.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Anchor {
     /// Its place in the grid.
     pub(crate) grid_index: usize,
     /// Its horizon in steps.
-    pub(crate) steps: f64,
+    pub(crate) steps: u32,
     pub(crate) experts: Experts,
     pub(crate) calibrator: Calibrator,
     span: Duration,
@@ -70,7 +115,7 @@ impl Anchor {
         let span = grid.span(grid_index);
         Self {
             grid_index,
-            steps: f64::from(grid.steps()[grid_index]),
+            steps: grid.steps()[grid_index],
             experts: Experts::default(),
             calibrator: Calibrator::default(),
             span,
@@ -110,12 +155,14 @@ impl Anchor {
     }
 
     /// Keeps a forecast made at `at` until its outcome is due.
-    pub(crate) fn keep(&mut self, at: Timestamp, models: [Moments; MODELS], mixture: Moments) {
+    pub(crate) fn keep(&mut self, at: Timestamp, said: &Said) {
         self.issued_at = Some(at);
         self.pending.push_back(Pending {
             due: at + self.span,
-            models,
-            mixture,
+            awake: said.awake,
+            origin: said.origin,
+            experts: said.experts.map(|m| packed(said.origin, m)),
+            mixture: packed(said.origin, said.mixture),
         });
     }
 
@@ -135,12 +182,13 @@ impl Anchor {
 
     /// A new regime has set in: what was learned before says nothing of it.
     pub(crate) fn begin_regime(&mut self) {
+        self.experts.begin_regime();
         self.regime_outcomes = 0;
     }
 
     /// The weights here, where `shorter` are those of the next shorter anchor: its own so far as they
     /// come from the present regime, for the rest the shorter one's, which learns sooner.
-    pub(crate) fn weights(&self, shorter: Option<&PerModel>) -> PerModel {
+    pub(crate) fn weights(&self, shorter: Option<&PerExpert>) -> PerExpert {
         let own = *self.experts.weights();
         let Some(shorter) = shorter else {
             return own;
@@ -169,22 +217,19 @@ mod tests {
     fn anchors_rise_from_the_first_horizon_to_the_reach() {
         for reach in [1, 2, 3, 7, 64, 100_000] {
             let grid = grid(reach);
-            let steps: Vec<f64> = anchors(&grid).iter().map(|anchor| anchor.steps).collect();
+            let steps: Vec<u32> = anchors(&grid).iter().map(|anchor| anchor.steps).collect();
             assert!(steps.windows(2).all(|pair| pair[0] < pair[1]), "{steps:?}");
-            assert_eq!(steps[0], 1.0);
-            assert_eq!(
-                steps.last(),
-                grid.steps().last().map(|s| f64::from(*s)).as_ref()
-            );
+            assert_eq!(steps[0], 1);
+            assert_eq!(steps.last(), grid.steps().last());
         }
     }
 
     #[test]
     fn an_outcome_is_matched_by_time_and_a_missed_one_is_dropped() {
         let mut anchor = anchors(&grid(1)).remove(0);
-        anchor.keep(at(0), Default::default(), Moments::default());
+        anchor.keep(at(0), &Said::default());
         assert!(anchor.take_due(at(1), STEP).is_some());
-        anchor.keep(at(1), Default::default(), Moments::default());
+        anchor.keep(at(1), &Said::default());
         assert!(anchor.take_due(at(9), STEP * 8).is_none());
         assert!(anchor.wants(at(9), STEP), "nothing is left waiting");
     }
@@ -196,7 +241,7 @@ mod tests {
         for second in 0..10_000 {
             matched += usize::from(anchor.take_due(at(second), STEP).is_some());
             if anchor.wants(at(second), STEP) {
-                anchor.keep(at(second), Default::default(), Moments::default());
+                anchor.keep(at(second), &Said::default());
             }
             assert!(anchor.pending.len() <= PENDING);
         }

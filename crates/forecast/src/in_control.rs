@@ -6,6 +6,7 @@
 //! While all values were equal it is two numbers; the machinery comes with the first difference.
 
 use evenkeel_core::forecast::Quantiles;
+use serde::{Deserialize, Serialize};
 
 use crate::conformal::Calibrator;
 
@@ -22,14 +23,14 @@ const CONSTANT_COUNTS_FOR: f64 = 32.0;
 const DEVIATIONS_PER_MEAN: f64 = 1.253_314_1;
 
 /// The in-control range of one series.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct InControl {
     level: f64,
     seen: u64,
     varying: Option<Box<Varying>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Varying {
     count: f64,
     scatter: f64,

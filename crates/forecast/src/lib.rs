@@ -17,6 +17,8 @@ mod engine;
 mod horizon;
 mod in_control;
 mod mixture;
+mod refit;
+mod state;
 #[cfg(test)]
 mod testing;
 

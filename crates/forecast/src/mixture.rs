@@ -15,12 +15,15 @@ use evenkeel_core::forecast::{
     Forecast, Forecaster, ForecasterFactory, HorizonGrid, LEVELS, MEDIAN, ModelWeight, Quantiles,
 };
 use evenkeel_core::time::Timestamp;
+use serde::{Deserialize, Serialize};
 
+use crate::committee::Committee;
 use crate::conformal::PerLevel;
-use crate::engine::{Engine, name};
-use crate::experts::PRIOR;
+use crate::engine::{Engine, prior_weights};
+use crate::horizon::Anchor;
 use crate::in_control::InControl;
-use crate::models::pool;
+use crate::refit::{self, RefitSchedule};
+use crate::state;
 
 /// No value counts for more: a deviation so many tolerances away is outside whatever its digits are.
 pub const VALUE_LIMIT: f64 = 1e30;
@@ -37,10 +40,15 @@ impl ForecasterFactory for MixtureFactory {
     fn forecaster(&self, grid: &HorizonGrid, _seed: u64) -> Box<dyn Forecaster> {
         Box::new(Mixture::new(grid))
     }
+
+    fn restore(&self, grid: &HorizonGrid, state: &[u8]) -> Option<Box<dyn Forecaster>> {
+        let mixture = state::read(state).filter(|mixture| mixture.grid == *grid)?;
+        Some(Box::new(mixture))
+    }
 }
 
 /// A run of equal values.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct ConstantRun {
     pub(crate) value: f64,
     pub(crate) first: Timestamp,
@@ -65,7 +73,7 @@ impl ConstantRun {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 enum State {
     Empty,
     Constant(ConstantRun),
@@ -75,13 +83,14 @@ enum State {
 /// Forecasts one series by a mixture of models.
 ///
 /// In control until told otherwise.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Mixture {
     grid: HorizonGrid,
     state: State,
     in_control: bool,
     control: InControl,
     scoreboard: Scoreboard,
+    refits: RefitSchedule,
 }
 
 impl Mixture {
@@ -93,6 +102,35 @@ impl Mixture {
             in_control: true,
             control: InControl::default(),
             scoreboard: Scoreboard::default(),
+            refits: RefitSchedule::default(),
+        }
+    }
+
+    /// Fits the committee to `history`, whose seasons are known to be `seasons` (in steps of the grid,
+    /// rising).
+    pub fn refit_with_seasons(&mut self, history: &[(Timestamp, f64)], seasons: &[usize]) {
+        let State::Varying(engine) = &mut self.state else {
+            return;
+        };
+        self.refits.done(engine.seen(), engine.onset());
+        if let Some(refit) = refit::refit(history, seasons, &self.grid) {
+            engine.adopt(refit);
+        }
+    }
+
+    /// Seats a committee that has been told everything up to `at`, and lets weights and calibration
+    /// start anew with it. Nothing happens while the series is constant.
+    pub(crate) fn seat(&mut self, committee: Committee, at: Timestamp) {
+        if let State::Varying(engine) = &mut self.state {
+            engine.seat(committee, at, &self.grid);
+        }
+    }
+
+    /// What was learned at the anchors; `None` while the series is constant.
+    pub(crate) fn into_anchors(self) -> Option<Vec<Anchor>> {
+        match self.state {
+            State::Empty | State::Constant(_) => None,
+            State::Varying(engine) => Some(engine.into_anchors()),
         }
     }
 
@@ -181,7 +219,7 @@ impl Forecaster for Mixture {
 
     fn weights(&self) -> Vec<ModelWeight> {
         match &self.state {
-            State::Empty | State::Constant(_) => name(&pool(), &PRIOR),
+            State::Empty | State::Constant(_) => prior_weights(),
             State::Varying(engine) => engine.shown_weights(),
         }
     }
@@ -189,10 +227,33 @@ impl Forecaster for Mixture {
     fn measured_coverage(&self, coverage: f64) -> Option<(f64, u64)> {
         self.scoreboard.coverage(coverage)
     }
+
+    fn wants_refit(&self) -> Option<Timestamp> {
+        match &self.state {
+            State::Empty | State::Constant(_) => None,
+            State::Varying(engine) => self
+                .refits
+                .is_due(engine.seen(), engine.onset())
+                .then(|| engine.first_at()),
+        }
+    }
+
+    fn refit(&mut self, history: &[(Timestamp, f64)]) {
+        let seasons = refit::seasons(history, &self.grid);
+        self.refit_with_seasons(history, &seasons);
+    }
+
+    fn fork(&self) -> Option<Box<dyn Forecaster>> {
+        Some(Box::new(self.clone()))
+    }
+
+    fn state(&self) -> Option<Vec<u8>> {
+        state::write(self)
+    }
 }
 
 /// Counts, for each one-step quantile that was given out, how often the outcome lay beyond it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Scoreboard {
     scored: u64,
     /// Below the quantile for levels under the median, above it for those over.

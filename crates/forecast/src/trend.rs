@@ -9,6 +9,8 @@
 //! and Shao 2009). Blocks of four sizes see staircases and slopes of as many tempos.
 //! Blocks count observations, not time: evidence comes with what was seen, not with what was missed.
 
+use serde::{Deserialize, Serialize};
+
 /// Observations in a block.
 const SIZES: [u32; 4] = [1, 4, 16, 64];
 
@@ -20,7 +22,7 @@ const NONE_UP_TO: f64 = 2.5;
 const CERTAIN_FROM: f64 = 6.0;
 
 /// Differences of block means at one size.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Blocks {
     sum: f64,
     count: u32,
@@ -56,7 +58,7 @@ impl Blocks {
 }
 
 /// Watches one series for a trend.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct TrendEvidence([Blocks; SIZES.len()]);
 
 impl TrendEvidence {

@@ -69,7 +69,12 @@ impl<'a> Election<'a> {
     /// the horizons `steps` (rising), of which `anchors` are judged. `seasons` are in steps, rising.
     ///
     /// `None` where the history is too short, or no candidate could be fitted.
-    pub fn hold(history: &'a [f64], seasons: &[usize], steps: &[u32], anchors: &[u32]) -> Option<Self> {
+    pub fn hold(
+        history: &'a [f64],
+        seasons: &[usize],
+        steps: &[u32],
+        anchors: &[u32],
+    ) -> Option<Self> {
         let history = &history[history.len().saturating_sub(LONGEST_HISTORY)..];
         let known = history.iter().filter(|v| v.is_finite()).count();
         if known < SHORTEST_HISTORY {
@@ -221,7 +226,13 @@ impl<'a> Election<'a> {
             past.push(last);
         }
         sums.into_iter()
-            .map(|(sum, count)| if count == 0 { f64::NAN } else { sum / count as f64 })
+            .map(|(sum, count)| {
+                if count == 0 {
+                    f64::NAN
+                } else {
+                    sum / count as f64
+                }
+            })
             .collect()
     }
 }

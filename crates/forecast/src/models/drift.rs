@@ -2,6 +2,8 @@
 //! observation noise). It is the trend of what moves in jumps, as the local linear trend is that of
 //! what moves smoothly under noise; its uncertainty grows with the root of time at least.
 
+use serde::{Deserialize, Serialize};
+
 use super::bank::Bank;
 use super::filter::Ratios;
 use super::{Continuation, Model, Moments};
@@ -14,14 +16,8 @@ const RATIOS: [Ratios; 1] = [Ratios {
 }];
 
 /// A random walk whose drift is learned.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Drift(Bank<1>);
-
-impl Default for Drift {
-    fn default() -> Self {
-        Self(Bank::new(&RATIOS))
-    }
-}
 
 impl Model for Drift {
     fn name(&self) -> &'static str {
@@ -33,15 +29,15 @@ impl Model for Drift {
     }
 
     fn observe(&mut self, elapsed_steps: f64, value: f64) {
-        self.0.observe(elapsed_steps, value);
+        self.0.observe(&RATIOS, elapsed_steps, value);
     }
 
     fn begin_regime(&mut self, value: f64) {
-        self.0.begin_regime(value);
+        self.0.begin_regime(&RATIOS, value);
     }
 
     fn predict(&self, ahead_steps: f64) -> Moments {
-        self.0.predict(ahead_steps)
+        self.0.predict(&RATIOS, ahead_steps)
     }
 }
 

@@ -20,6 +20,8 @@
 //!
 //! With `q_b = 0` and no diffuse slope the slope stays 0 and the filter is the local level model.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Moments, VARIANCE_FLOOR};
 
 /// Scaled variance of what is unknown at the start.
@@ -59,7 +61,7 @@ impl Ratios {
 }
 
 /// The state of one filter; its ratios are handed in with every call, as they are shared constants.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Filter {
     level: f64,
     slope: f64,

@@ -3,13 +3,15 @@
 //! `y(t+dt) = y(t) + e`, `var e = s2 dt`; `s2` is the mean of `(y(t+dt) - y(t))^2 / dt` with old
 //! increments discounted. It is the least that every other model has to beat.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Continuation, Model, Moments, VARIANCE_FLOOR};
 
 /// What an increment loses of its say with each later one.
 const MEMORY: f64 = 1.0 - 1.0 / 48.0;
 
 /// A random walk without drift.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct LastValue {
     last: Option<f64>,
     squares: f64,

@@ -2,6 +2,8 @@
 //! exponentially smoothed past (Harvey 1989, 4.1), with the smoothing found by a bank of ratios.
 //! It is at home on stationary noise and on what swings back to a mean.
 
+use serde::{Deserialize, Serialize};
+
 use super::bank::Bank;
 use super::filter::Ratios;
 use super::{Continuation, Model, Moments};
@@ -18,14 +20,8 @@ const fn ratios(level: f64) -> Ratios {
 }
 
 /// Simple exponential smoothing as a state-space model.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct LocalLevel(Bank<3>);
-
-impl Default for LocalLevel {
-    fn default() -> Self {
-        Self(Bank::new(&RATIOS))
-    }
-}
 
 impl Model for LocalLevel {
     fn name(&self) -> &'static str {
@@ -37,11 +33,11 @@ impl Model for LocalLevel {
     }
 
     fn observe(&mut self, elapsed_steps: f64, value: f64) {
-        self.0.observe(elapsed_steps, value);
+        self.0.observe(&RATIOS, elapsed_steps, value);
     }
 
     fn predict(&self, ahead_steps: f64) -> Moments {
-        self.0.predict(ahead_steps)
+        self.0.predict(&RATIOS, ahead_steps)
     }
 }
 

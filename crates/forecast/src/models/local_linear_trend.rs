@@ -2,6 +2,8 @@
 //! (Harvey 1989, 2.3 and 9.2; Durbin and Koopman 2012, 3.2). A bank of ratios
 //! covers three lengths of memory.
 
+use serde::{Deserialize, Serialize};
+
 use super::bank::Bank;
 use super::filter::Ratios;
 use super::{Continuation, Model, Moments};
@@ -27,14 +29,8 @@ const RATIOS: [Ratios; 3] = [
 ];
 
 /// A level and a slope, by Kalman filter.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct LocalLinearTrend(Bank<3>);
-
-impl Default for LocalLinearTrend {
-    fn default() -> Self {
-        Self(Bank::new(&RATIOS))
-    }
-}
 
 impl Model for LocalLinearTrend {
     fn name(&self) -> &'static str {
@@ -46,15 +42,15 @@ impl Model for LocalLinearTrend {
     }
 
     fn observe(&mut self, elapsed_steps: f64, value: f64) {
-        self.0.observe(elapsed_steps, value);
+        self.0.observe(&RATIOS, elapsed_steps, value);
     }
 
     fn begin_regime(&mut self, value: f64) {
-        self.0.begin_regime(value);
+        self.0.begin_regime(&RATIOS, value);
     }
 
     fn predict(&self, ahead_steps: f64) -> Moments {
-        self.0.predict(ahead_steps)
+        self.0.predict(&RATIOS, ahead_steps)
     }
 }
 

@@ -22,14 +22,13 @@ pub mod sparse_ar;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 pub use drift::Drift;
 pub use fitted::Fitted;
 pub use last_value::LastValue;
 pub use local_level::LocalLevel;
 pub use local_linear_trend::LocalLinearTrend;
-
-/// How many models are in the pool.
-pub const MODELS: usize = 4;
 
 /// The least variance that a model states. It only keeps divisions and logarithms finite.
 pub(crate) const VARIANCE_FLOOR: f64 = 1e-60;
@@ -77,12 +76,52 @@ pub trait Model: Send + Sync + fmt::Debug {
     fn predict(&self, ahead_steps: f64) -> Moments;
 }
 
-/// Every model of the pool, in the order in which weights are shown.
-pub fn pool() -> [Box<dyn Model>; MODELS] {
-    [
-        Box::new(LastValue::default()),
-        Box::new(LocalLevel::default()),
-        Box::new(LocalLinearTrend::default()),
-        Box::new(Drift::default()),
-    ]
+/// How many models are in the pool.
+pub const POOL: usize = 4;
+
+/// The models that every varying series has, in the order in which weights are shown.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Pool {
+    last_value: LastValue,
+    local_level: LocalLevel,
+    local_linear_trend: LocalLinearTrend,
+    drift: Drift,
+}
+
+impl Pool {
+    /// The models, in order.
+    pub fn models(&self) -> [&dyn Model; POOL] {
+        [
+            &self.last_value,
+            &self.local_level,
+            &self.local_linear_trend,
+            &self.drift,
+        ]
+    }
+
+    /// Every model takes one more observation.
+    pub fn observe(&mut self, elapsed_steps: f64, value: f64) {
+        self.last_value.observe(elapsed_steps, value);
+        self.local_level.observe(elapsed_steps, value);
+        self.local_linear_trend.observe(elapsed_steps, value);
+        self.drift.observe(elapsed_steps, value);
+    }
+
+    /// A new regime has set in.
+    pub fn begin_regime(&mut self, value: f64) {
+        self.last_value.begin_regime(value);
+        self.local_level.begin_regime(value);
+        self.local_linear_trend.begin_regime(value);
+        self.drift.begin_regime(value);
+    }
+
+    /// What every model says of an observation `ahead_steps` after the last one.
+    pub fn predict(&self, ahead_steps: f64) -> [Moments; POOL] {
+        [
+            self.last_value.predict(ahead_steps),
+            self.local_level.predict(ahead_steps),
+            self.local_linear_trend.predict(ahead_steps),
+            self.drift.predict(ahead_steps),
+        ]
+    }
 }

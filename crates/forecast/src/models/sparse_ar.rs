@@ -96,7 +96,11 @@ impl Past {
         };
         let mut last = zero;
         let (early, late) = values.split_at(values.len().saturating_sub(keep));
-        last = early.iter().copied().rfind(|v| v.is_finite()).unwrap_or(last);
+        last = early
+            .iter()
+            .copied()
+            .rfind(|v| v.is_finite())
+            .unwrap_or(last);
         for value in late {
             last = if value.is_finite() { *value } else { last };
             past.push(last);
@@ -132,7 +136,15 @@ impl Past {
 pub fn usual_lags(seasons: &[usize]) -> Vec<usize> {
     let mut lags = vec![1, 2, 3, 4];
     if let Some(&day) = seasons.first() {
-        lags.extend([day - 1, day, day + 1, 2 * day - 1, 2 * day, 2 * day + 1, 3 * day]);
+        lags.extend([
+            day - 1,
+            day,
+            day + 1,
+            2 * day - 1,
+            2 * day,
+            2 * day + 1,
+            3 * day,
+        ]);
     }
     if let [day, week, ..] = *seasons {
         lags.extend([week - day, week - 1, week, week + 1]);
@@ -153,7 +165,12 @@ impl SparseAr {
         let range = finite_range(&z)?;
         let worked: Vec<f64> = match shape.difference {
             0 => z,
-            by => z.iter().skip(by).zip(&z).map(|(now, then)| now - then).collect(),
+            by => z
+                .iter()
+                .skip(by)
+                .zip(&z)
+                .map(|(now, then)| now - then)
+                .collect(),
         };
         let fit = regress(&worked, &shape.lags)?;
         let (lags, coefficients) = multiplied_out(&shape.lags, &fit.coefficients, shape.difference);
@@ -175,7 +192,9 @@ impl SparseAr {
     /// naive forecast, which is the recursion `z(t) = z(t - season) + e(t)`.
     #[allow(clippy::cast_precision_loss)] // Counts are far below 2^52.
     pub fn seasonal_naive(history: &[f64], season: usize, reach: usize) -> Option<Self> {
-        let lag = u16::try_from(season).ok().filter(|lag| (1..=LONGEST_LAG).contains(&usize::from(*lag)))?;
+        let lag = u16::try_from(season)
+            .ok()
+            .filter(|lag| (1..=LONGEST_LAG).contains(&usize::from(*lag)))?;
         let (mut squares, mut count) = (0.0, 0_usize);
         for (now, then) in history.iter().skip(season).zip(history) {
             let change = now - then;
@@ -309,7 +328,10 @@ fn name(shape: &Shape) -> String {
     let longest = shape.lags.last().copied().unwrap_or_default();
     match shape.difference {
         0 => format!("{base}({} lags to {longest})", shape.lags.len()),
-        by => format!("{base}({} lags to {longest}, difference {by})", shape.lags.len()),
+        by => format!(
+            "{base}({} lags to {longest}, difference {by})",
+            shape.lags.len()
+        ),
     }
 }
 
@@ -330,9 +352,13 @@ fn transformed(history: &[f64], scale: Scale) -> Option<Vec<f64>> {
 }
 
 fn finite_range(values: &[f64]) -> Option<(f64, f64)> {
-    values.iter().copied().filter(|v| v.is_finite()).fold(None, |range, v| {
-        Some(range.map_or((v, v), |(low, high): (f64, f64)| (low.min(v), high.max(v))))
-    })
+    values
+        .iter()
+        .copied()
+        .filter(|v| v.is_finite())
+        .fold(None, |range, v| {
+            Some(range.map_or((v, v), |(low, high): (f64, f64)| (low.min(v), high.max(v))))
+        })
 }
 
 /// `(1 - L^D)(1 - sum b L^l)`, multiplied out to coefficients on the values.
@@ -408,7 +434,11 @@ fn regress(z: &[f64], lags: &[usize]) -> Option<Regression> {
     let (coefficients, constant) = solution.split_at(lags.len());
     let mut squares = 0.0;
     for t in longest..scaled.len() {
-        let said: f64 = lags.iter().zip(coefficients).map(|(l, b)| b * scaled[t - l]).sum();
+        let said: f64 = lags
+            .iter()
+            .zip(coefficients)
+            .map(|(l, b)| b * scaled[t - l])
+            .sum();
         let error = scaled[t] - said - constant[0];
         if !error.is_nan() {
             squares += error * error;

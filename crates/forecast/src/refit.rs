@@ -1,0 +1,127 @@
+//! When to fit the committee anew, and how: elect it, and let the calibration see what its intervals are
+//! worth before they count.
+//!
+//! The replay: an engine is given the older part of the history, then the committee that was fitted to
+//! just that part, then the newer part. So weights and offsets are learned from forecasts of what the
+//! committee had not been told. The same committee fitted to everything then takes its place.
+
+use std::time::Duration;
+
+use evenkeel_core::forecast::{Forecaster, HorizonGrid};
+use evenkeel_core::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::committee::{Committee, Election};
+use crate::horizon::{Anchor, anchors};
+use crate::mixture::Mixture;
+
+/// Observations before the first fit, and between the onset of a regime and a fit to it.
+const FIRST_AFTER: u64 = 64;
+
+/// A history with fewer observations per step of the grid than this has no steps to speak of.
+const LEAST_FILLED: f64 = 0.25;
+
+/// Steps of history that are looked at, at most.
+const LONGEST_HISTORY: usize = 4096;
+
+/// What a refit found.
+#[derive(Debug)]
+pub(crate) struct Refit {
+    pub(crate) committee: Committee,
+    /// The instant up to which the committee has been told everything.
+    pub(crate) at: Timestamp,
+    pub(crate) anchors: Vec<Anchor>,
+}
+
+/// When the next refit is due.
+///
+/// Fits are due when the history has doubled since the last one, so that their cost per observation
+/// falls with age, and once in every new regime.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct RefitSchedule {
+    seen: u64,
+    regime: Option<Timestamp>,
+}
+
+impl RefitSchedule {
+    /// Whether a fit is due after `seen` observations in the regime that began at `onset`.
+    pub(crate) fn is_due(&self, seen: u64, onset: Option<Timestamp>) -> bool {
+        let grown = seen >= (2 * self.seen).max(FIRST_AFTER);
+        let changed = self.seen > 0 && onset > self.regime && seen >= self.seen + FIRST_AFTER;
+        grown || changed
+    }
+
+    /// A fit was made, or was tried in vain.
+    pub(crate) fn done(&mut self, seen: u64, onset: Option<Timestamp>) {
+        self.seen = seen;
+        self.regime = onset;
+    }
+}
+
+/// A history at equal steps, gaps being NaN.
+struct Steps {
+    values: Vec<f64>,
+    at: Vec<Timestamp>,
+}
+
+/// The seasons of `history`, in steps of `grid`.
+pub(crate) fn seasons(history: &[(Timestamp, f64)], grid: &HorizonGrid) -> Vec<usize> {
+    let _ = (history, grid);
+    Vec::new()
+}
+
+/// Elects a committee on `history` and replays it; `None` where there is too little of it.
+pub(crate) fn refit(
+    history: &[(Timestamp, f64)],
+    seasons: &[usize],
+    grid: &HorizonGrid,
+) -> Option<Refit> {
+    let steps = at_equal_steps(history, grid.step())?;
+    let judged: Vec<u32> = anchors(grid).iter().map(|anchor| anchor.steps).collect();
+    let election = Election::hold(&steps.values, seasons, grid.steps(), &judged)?;
+    let offset = steps.values.len() - election.history().len();
+    let cut = offset + election.cut();
+    let mut replay = Mixture::new(grid);
+    let observe = |replay: &mut Mixture, range: std::ops::Range<usize>| {
+        for (at, value) in steps.at[range.clone()].iter().zip(&steps.values[range]) {
+            // A gap is NaN, and ignored.
+            replay.observe(*at, *value);
+        }
+    };
+    observe(&mut replay, 0..cut);
+    replay.seat(election.at_cut(), steps.at[cut - 1]);
+    observe(&mut replay, cut..steps.values.len());
+    Some(Refit {
+        committee: election.committee(),
+        at: *steps.at.last()?,
+        anchors: replay.into_anchors()?,
+    })
+}
+
+/// The last value near each step; the steps end at the last observation.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss
+)] // Limited to the length of a history first.
+fn at_equal_steps(history: &[(Timestamp, f64)], step: Duration) -> Option<Steps> {
+    let (last, _) = history.last()?;
+    let back = |at: Timestamp| (last.since(at).as_secs_f64() / step.as_secs_f64()).round();
+    let (first, _) = history
+        .iter()
+        .find(|(at, _)| back(*at) < LONGEST_HISTORY as f64)?;
+    let count = back(*first) as usize + 1;
+    let mut values = vec![f64::NAN; count];
+    let mut filled = 0_usize;
+    for (at, value) in history.iter().filter(|(at, _)| at >= first) {
+        let slot = &mut values[count - 1 - (back(*at) as usize).min(count - 1)];
+        filled += usize::from(slot.is_nan());
+        *slot = *value;
+    }
+    if (filled as f64) < LEAST_FILLED * count as f64 {
+        return None;
+    }
+    let behind = |index: usize| step * u32::try_from(count - 1 - index).unwrap_or(u32::MAX);
+    let at = (0..count).map(|index| last.before(behind(index))).collect();
+    Some(Steps { values, at })
+}
