@@ -114,3 +114,87 @@ impl Committee {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Random;
+
+    const STEPS: [u32; 4] = [1, 6, 12, 24];
+
+    /// A day's course of 24 steps with noise.
+    #[allow(clippy::cast_precision_loss)] // Steps are few.
+    fn days(count: usize, noise: f64) -> Vec<f64> {
+        let mut random = Random::new(11);
+        (0..24 * count)
+            .map(|i| {
+                5.0 + (std::f64::consts::TAU * i as f64 / 24.0).sin() + noise * random.normal()
+            })
+            .collect()
+    }
+
+    fn predict(committee: &Committee) -> Vec<Moments> {
+        let mut out = vec![Moments::default(); STEPS.len()];
+        committee.predict(&STEPS, &mut out);
+        out
+    }
+
+    #[test]
+    fn weights_sum_to_one_and_seats_are_few() {
+        let history = days(30, 0.2);
+        let committee = Election::hold(&history, &[24], &STEPS, &STEPS)
+            .unwrap()
+            .committee();
+        let total: f64 = committee.weights().iter().map(|(_, weight)| weight).sum();
+        assert!((total - 1.0).abs() < 1e-5, "{:?}", committee.weights());
+        assert!(committee.seats.len() <= election::SEATS);
+    }
+
+    #[test]
+    fn without_the_season_the_day_is_not_foreseen_and_with_it_it_is() {
+        let history = days(30, 0.2);
+        let error = |seasons: &[usize]| {
+            let election = Election::hold(&history[..700], seasons, &STEPS, &STEPS).unwrap();
+            let said = predict(&election.committee());
+            said[2].variance.sqrt()
+        };
+        assert!(error(&[24]) < 0.3, "{}", error(&[24]));
+        assert!(error(&[]) > error(&[24]));
+    }
+
+    #[test]
+    fn updating_is_the_same_as_having_known_from_the_start() {
+        let history = days(30, 0.2);
+        let (known, rest) = history.split_at(700);
+        let mut updated = Election::hold(known, &[24], &STEPS, &STEPS)
+            .unwrap()
+            .committee();
+        let mut at_once = updated.clone();
+        at_once.past = Past::new(&history, 200);
+        rest.iter().for_each(|value| updated.update(Some(*value)));
+        for (a, b) in predict(&updated).iter().zip(predict(&at_once)) {
+            assert!((a.mean - b.mean).abs() < 1e-4, "{a:?} {b:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_expected_and_not_made_up() {
+        let history = days(30, 0.05);
+        let mut committee = Election::hold(&history[..696], &[24], &STEPS, &STEPS)
+            .unwrap()
+            .committee();
+        for _ in 0..6 {
+            committee.update(None);
+        }
+        // Six hours on, the next hours of the day are still the day's.
+        let expected = 5.0 + (std::f64::consts::TAU * 7.0 / 24.0).sin();
+        assert!((predict(&committee)[0].mean - expected).abs() < 0.2);
+    }
+
+    #[test]
+    fn a_short_history_elects_nobody() {
+        assert!(Election::hold(&days(1, 0.1), &[24], &STEPS, &STEPS).is_none());
+        assert!(Election::hold(&[], &[], &STEPS, &STEPS).is_none());
+        assert!(Election::hold(&[f64::NAN; 500], &[], &STEPS, &STEPS).is_none());
+    }
+}

@@ -484,3 +484,178 @@ fn solve(mut a: Vec<f64>, mut b: Vec<f64>, width: usize) -> Option<Vec<f64>> {
     }
     Some(b)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Random;
+    use proptest::prelude::*;
+
+    fn linear(lags: &[usize]) -> Shape {
+        Shape {
+            lags: lags.to_vec(),
+            difference: 0,
+            scale: Scale::Linear,
+        }
+    }
+
+    fn forecast(model: &SparseAr, history: &[f64], steps: &[u32]) -> Vec<Moments> {
+        let past = Past::new(history, model.memory());
+        let mut out = vec![Moments::default(); steps.len()];
+        model.predict(&past, steps, &mut Vec::new(), &mut out);
+        out
+    }
+
+    fn autoregression(seed: u64, count: usize) -> Vec<f64> {
+        let mut random = Random::new(seed);
+        let mut values = vec![0.0, 0.0];
+        for t in 2..count {
+            values.push(1.2 * values[t - 1] - 0.5 * values[t - 2] + random.normal());
+        }
+        values
+    }
+
+    #[test]
+    fn coefficients_and_noise_of_an_autoregression_are_found() {
+        let model = SparseAr::fit(&autoregression(1, 4000), &linear(&[1, 2]), 8).unwrap();
+        assert!((model.coefficients[0] - 1.2).abs() < 0.05, "{model:?}");
+        assert!((model.coefficients[1] + 0.5).abs() < 0.05, "{model:?}");
+        assert!((model.variance - 1.0).abs() < 0.06, "{model:?}");
+        // psi = 1, 1.2, 0.94, ... by hand.
+        let grown = f64::from(model.growth[2]).powi(2);
+        assert!((grown - (1.0 + 1.44 + 0.94 * 0.94)).abs() < 0.2, "{grown}");
+    }
+
+    #[test]
+    fn a_line_without_noise_is_continued_by_its_differences() {
+        let line: Vec<f64> = (0..200)
+            .map(|i| 3.0 + 0.5 * f64::from(i % 7) + f64::from(i))
+            .collect();
+        let shape = Shape {
+            difference: 7,
+            ..linear(&[1])
+        };
+        let model = SparseAr::fit(&line, &shape, 14);
+        // The differences are constant, and a constant has no regression.
+        assert_eq!(model, None);
+        let model = SparseAr::seasonal_naive(&line, 7, 14).unwrap();
+        let said = forecast(&model, &line, &[1, 8]);
+        assert!((said[0].mean - line[193]).abs() < 1e-4);
+        assert!(
+            (said[1].variance / said[0].variance - 2.0).abs() < 1e-6,
+            "two seasons"
+        );
+    }
+
+    #[test]
+    fn what_grows_by_a_share_is_continued_on_the_logarithmic_scale() {
+        let mut random = Random::new(3);
+        let mut value = 100.0_f64;
+        let grown: Vec<f64> = (0..300)
+            .map(|_| {
+                value *= (0.01 + 0.01 * random.normal()).exp();
+                value
+            })
+            .collect();
+        let shape = Shape {
+            difference: 1,
+            scale: Scale::Logarithmic,
+            lags: vec![1],
+        };
+        let model = SparseAr::fit(&grown, &shape, 50).unwrap();
+        let ahead = forecast(&model, &grown, &[50])[0];
+        let share = (ahead.mean / grown[299]).ln();
+        assert!(
+            (0.35..0.65).contains(&share),
+            "half an e-fold in fifty steps, not {share}"
+        );
+        let negative: Vec<f64> = grown.iter().map(|v| 150.0 - v).collect();
+        assert_eq!(SparseAr::fit(&negative, &shape, 50), None);
+    }
+
+    #[test]
+    fn too_little_history_and_a_constant_are_refused() {
+        assert_eq!(SparseAr::fit(&[1.0; 500], &linear(&[1, 2]), 8), None);
+        assert_eq!(
+            SparseAr::fit(&autoregression(4, 8), &linear(&[1, 2]), 8),
+            None
+        );
+        assert_eq!(SparseAr::fit(&[f64::NAN; 100], &linear(&[1]), 8), None);
+        assert_eq!(SparseAr::fit(&[], &linear(&[1]), 8), None);
+    }
+
+    #[test]
+    fn usual_lags_stay_within_reason() {
+        assert_eq!(usual_lags(&[]), [1, 2, 3, 4]);
+        assert!(usual_lags(&[24, 168]).contains(&169));
+        assert!(usual_lags(&[2]).iter().all(|lag| *lag >= 1));
+        assert!(
+            usual_lags(&[1440, 10_080])
+                .iter()
+                .all(|lag| *lag <= LONGEST_LAG)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn forecasts_are_finite_whatever_was_seen(
+            history in proptest::collection::vec(
+                prop_oneof![
+                    4 => -5.0_f64..5.0,
+                    1 => Just(f64::NAN),
+                    1 => -1e15_f64..1e15,
+                    1 => Just(1e-300),
+                    1 => Just(0.0),
+                ],
+                0..120,
+            ),
+            difference in 0_usize..3,
+            logarithmic in any::<bool>(),
+        ) {
+            let scale = if logarithmic { Scale::Logarithmic } else { Scale::Linear };
+            let shape = Shape { lags: vec![1, 2, 5], difference, scale };
+            if let Some(model) = SparseAr::fit(&history, &shape, 30) {
+                for moments in forecast(&model, &history, &[1, 7, 30]) {
+                    prop_assert!(moments.mean.is_finite() && moments.variance.is_finite());
+                    prop_assert!(moments.variance >= VARIANCE_FLOOR);
+                }
+            }
+        }
+
+        #[test]
+        fn shift_and_scale_of_the_series_are_those_of_the_forecast(
+            seed in 0_u64..50,
+            shift in -1e3_f64..1e3,
+            scale in 1e-3_f64..1e3,
+        ) {
+            let values = autoregression(seed, 120);
+            let moved: Vec<f64> = values.iter().map(|v| shift + scale * v).collect();
+            let shape = linear(&[1, 2, 3]);
+            let (a, b) = (
+                SparseAr::fit(&values, &shape, 12).unwrap(),
+                SparseAr::fit(&moved, &shape, 12).unwrap(),
+            );
+            let (a, b) = (forecast(&a, &values, &[1, 12]), forecast(&b, &moved, &[1, 12]));
+            // The past is kept in single precision.
+            let unit = scale + 1e-6 * shift.abs();
+            for (a, b) in a.iter().zip(&b) {
+                prop_assert!((shift + scale * a.mean - b.mean).abs() < 1e-3 * unit);
+                prop_assert!((scale * scale * a.variance / b.variance - 1.0).abs() < 1e-6);
+            }
+        }
+
+        #[test]
+        fn the_past_keeps_what_was_pushed(count in 1_usize..200, keep in 1_usize..40) {
+            let values: Vec<f64> = (0..count).map(|i| f64::from(u32::try_from(i).unwrap() % 17)).collect();
+            let (first, rest) = values.split_at(count / 2 + 1);
+            let mut past = Past::new(first, keep);
+            rest.iter().for_each(|value| past.push(*value));
+            let kept: Vec<f64> = past.last(keep).collect();
+            let expected = &values[count.saturating_sub(keep.min(kept.len()))..];
+            prop_assert!(kept.len() >= keep.min(count));
+            for (a, b) in kept.iter().zip(expected) {
+                prop_assert!((a - b).abs() < 1e-4, "{kept:?} {expected:?}");
+            }
+        }
+    }
+}
