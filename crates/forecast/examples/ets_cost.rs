@@ -11,6 +11,8 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use evenkeel_forecast::models::ets::Ets;
+use evenkeel_forecast::models::seasonal_naive::SeasonalNaive;
+use evenkeel_forecast::models::theta::{Theta, Variant};
 use evenkeel_forecast::models::{Fitted, Moments};
 
 #[path = "../src/testing.rs"]
@@ -25,7 +27,19 @@ const DEVIATIONS: f64 = 1.959_964;
 
 type Fit = fn(&[f64]) -> Option<Box<dyn Fitted>>;
 
-const MODELS: &[(&str, Fit)] = &[("ets", |y| Some(Box::new(Ets::auto(y, SEASON)?)))];
+const MODELS: &[(&str, Fit)] = &[
+    ("seasonal naive", |y| {
+        Some(Box::new(SeasonalNaive::fit(y, SEASON)?))
+    }),
+    ("ets", |y| Some(Box::new(Ets::auto(y, SEASON)?))),
+    ("theta, standard", |y| {
+        Some(Box::new(Theta::fit(y, SEASON, Variant::Standard)?))
+    }),
+    ("theta, dynamic", |y| {
+        Some(Box::new(Theta::fit(y, SEASON, Variant::DynamicStandard)?))
+    }),
+    ("theta, auto", |y| Some(Box::new(Theta::auto(y, SEASON)?))),
+];
 
 fn rows(path: &str) -> Vec<Vec<f64>> {
     let text = fs::read_to_string(path).expect("a file of series");

@@ -50,7 +50,7 @@ struct Optimum {
 }
 
 fn golden() -> Golden {
-    serde_json::from_str(include_str!("golden/ets.json")).unwrap()
+    serde_json::from_str(include_str!("golden/ets.json")).expect("the script's form")
 }
 
 /// What of `all` the form has.

@@ -32,7 +32,7 @@ pub(crate) fn adversarial() -> impl Strategy<Value = Vec<f64>> {
     ];
     let counter = (1_usize..40, 1e12..1e15_f64).prop_map(|(resets, step)| {
         (0..60)
-            .map(|t| f64::from(u32::try_from(t % (resets + 1)).unwrap()) * step)
+            .map(|t| f64::from(u32::try_from(t % (resets + 1)).expect("a small number")) * step)
             .collect()
     });
     let step = (any::<f64>(), any::<f64>())
