@@ -1,0 +1,563 @@
+//! Trains one LSTM over many series and measures it on series that it never saw, one to 48 steps ahead,
+//! against the last value and the seasonal naive forecast with their own Gaussian intervals.
+//!
+//! ```text
+//! cargo run --release -p evenkeel-forecast --example lstm_global -- [OPTIONS]
+//!   (nothing)         1,000 synthetic series x 2,000 points, and 200 more of each kind to measure on
+//!   --csv DIR         every `timestamp,value` CSV below DIR: trained on every other one
+//!   --m4 TRAIN TEST   rows `id,value,...`: trained on every other series; scored on the rows of TEST
+//!   --minutes N       budget of training (default 10)      --threads N   (default 2)
+//!   --hidden N        cells (default 32)                   --seed N      (default 1)
+//!   --season N        steps in a season (default: 24 for M4 and the synthetic kinds that have one, else
+//!                     a day if the CSV's step divides it)  --save FILE   writes the checkpoint as JSON
+//! ```
+#![allow(clippy::print_stdout, clippy::cast_precision_loss)] // The numbers are the point; counts are small.
+#![allow(clippy::disallowed_methods)] // It measures the machine, and reads the files that it is told to.
+
+use std::error::Error;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use evenkeel_forecast::lstm::{
+    Architecture, Config, Context, Executor, LEVELS, LstmModel, Network, Part, Series, Trainer,
+};
+use evenkeel_forecast::metrics::pinball;
+
+#[path = "../src/testing.rs"]
+mod testing;
+use testing::Random;
+
+const HORIZONS: [u32; 7] = [1, 2, 4, 8, 16, 32, 48];
+/// Standard normal quantiles at `LEVELS`.
+const NORMAL: [f64; 7] = [
+    -1.959_964, -1.281_552, -0.674_490, 0.0, 0.674_490, 1.281_552, 1.959_964,
+];
+
+/// A series with its context, and what it is called in the table.
+struct Owned {
+    group: &'static str,
+    context: Context,
+    values: Vec<f64>,
+    /// Forecasts are scored from here on.
+    score_from: usize,
+    /// Steps between scored forecasts.
+    every: usize,
+}
+
+struct Threads(usize);
+
+impl Executor for Threads {
+    fn each(&self, parts: &mut [Part], work: &(dyn Fn(&mut Part) + Sync)) {
+        let share = parts.len().div_ceil(self.0.max(1)).max(1);
+        std::thread::scope(|scope| {
+            let mut shares = parts.chunks_mut(share);
+            let own = shares.next();
+            for share in shares {
+                scope.spawn(move || share.iter_mut().for_each(work));
+            }
+            if let Some(own) = own {
+                own.iter_mut().for_each(work);
+            }
+        });
+    }
+}
+
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let option = |name: &str| {
+        let at = arguments.iter().position(|a| a == name)?;
+        arguments.get(at + 1).cloned()
+    };
+    let number = |name: &str, otherwise: u64| option(name).map_or(Ok(otherwise), |v| v.parse());
+    let seed = number("--seed", 1)?;
+    let season = option("--season").map(|s| s.parse::<u16>()).transpose()?;
+    let all = if let Some(directory) = option("--csv") {
+        read_directory(Path::new(&directory), season)?
+    } else if let Some(at) = arguments.iter().position(|a| a == "--m4") {
+        let path = |n: usize| arguments.get(at + n).ok_or("--m4 TRAIN TEST");
+        read_m4(path(1)?, path(2)?, season.unwrap_or(24))?
+    } else {
+        synthetic(seed)
+    };
+    let (train, test) = all;
+    let threads = usize::try_from(number("--threads", 2)?)?;
+    let budget = Duration::from_secs(60 * number("--minutes", 10)?);
+    let hidden = usize::try_from(number("--hidden", 32)?)?;
+    let network = train_network(&train, seed, threads, budget, hidden, option("--save"))?;
+    measure(&Arc::new(network), &test);
+    Ok(())
+}
+
+fn train_network(
+    data: &[Owned],
+    seed: u64,
+    threads: usize,
+    budget: Duration,
+    hidden: usize,
+    save: Option<String>,
+) -> Result<Network, Box<dyn Error>> {
+    let horizons = HORIZONS.to_vec();
+    let config = Config {
+        architecture: Architecture { hidden, horizons },
+        ..Config::default()
+    };
+    let series: Vec<Series<'_>> = data
+        .iter()
+        .map(|owned| Series {
+            context: owned.context,
+            values: &owned.values,
+        })
+        .collect();
+    let points: usize = series.iter().map(|s| s.values.len()).sum();
+    println!(
+        "training on {} series, {points} points, {threads} thread(s)",
+        series.len()
+    );
+    let mut trainer = Trainer::new(config, seed)?;
+    let start = now();
+    let mut shown = None;
+    let progress = trainer.run(&series, &Threads(threads), |progress| {
+        if progress.validation_loss != shown {
+            shown = progress.validation_loss;
+            println!(
+                "  {:6.1} s  step {:6}  training {:.4}  validation {:.4}  best {:.4}",
+                start.elapsed().as_secs_f64(),
+                progress.steps,
+                progress.training_loss.unwrap_or(f64::NAN),
+                progress.validation_loss.unwrap_or(f64::NAN),
+                progress.best_loss.unwrap_or(f64::NAN),
+            );
+        }
+        start.elapsed() > budget
+    });
+    let seconds = start.elapsed().as_secs_f64();
+    println!(
+        "trained {:.1} min, {} steps of {:.2} ms (validation included), finished: {}, trainer holds {} kB",
+        seconds / 60.0,
+        progress.steps,
+        1e3 * seconds / progress.steps as f64,
+        progress.is_finished,
+        trainer.bytes() / 1024,
+    );
+    let best = trainer.best().ok_or("nothing was learned")?;
+    if let Some(path) = save {
+        std::fs::write(path, serde_json::to_string(best)?)?;
+    }
+    Ok(best.network()?)
+}
+
+/// Pinball loss, misses of the 95 % interval and count, for one method at one horizon.
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    loss: f64,
+    misses: f64,
+    count: f64,
+}
+
+impl Tally {
+    fn score(&mut self, quantiles: &[f64; 7], actual: f64, scale: f64) {
+        let losses = LEVELS
+            .iter()
+            .zip(quantiles)
+            .map(|(l, q)| pinball(*l, *q, actual) / scale);
+        self.loss += losses.sum::<f64>() / 7.0;
+        self.misses += f64::from(u8::from(actual < quantiles[0] || actual > quantiles[6]));
+        self.count += 1.0;
+    }
+}
+
+/// A Gaussian round a naive forecast, with the root mean square of its own past errors per horizon.
+struct Naive {
+    lag: Option<usize>,
+    squares: [f64; 7],
+    count: [f64; 7],
+}
+
+impl Naive {
+    /// The forecast made at `at` for `ahead` steps later.
+    fn point(&self, values: &[f64], at: usize, ahead: usize) -> Option<f64> {
+        let from = match self.lag {
+            None => at,
+            Some(season) => (at + ahead).checked_sub(season * ahead.div_ceil(season))?,
+        };
+        values.get(from).copied().filter(|v| v.is_finite())
+    }
+
+    fn observe(&mut self, values: &[f64], at: usize) {
+        for (n, horizon) in HORIZONS.iter().enumerate() {
+            let ahead = *horizon as usize;
+            let made = at
+                .checked_sub(ahead)
+                .and_then(|from| self.point(values, from, ahead));
+            if let Some(point) = made.filter(|_| values[at].is_finite()) {
+                self.squares[n] += (values[at] - point).powi(2);
+                self.count[n] += 1.0;
+            }
+        }
+    }
+
+    fn quantiles(&self, values: &[f64], at: usize, n: usize) -> Option<[f64; 7]> {
+        let point = self.point(values, at, HORIZONS[n] as usize)?;
+        let deviation = (self.squares[n] / self.count[n].max(1.0)).sqrt();
+        Some(NORMAL.map(|z| point + z * deviation))
+    }
+}
+
+fn measure(network: &Arc<Network>, test: &[Owned]) {
+    let groups: Vec<&str> = test.iter().fold(Vec::new(), |mut groups, owned| {
+        if !groups.contains(&owned.group) {
+            groups.push(owned.group);
+        }
+        groups
+    });
+    println!(
+        "\npinball in units of the mean absolute difference; miss = share outside the 95 % interval"
+    );
+    println!("group            horizon |   LSTM   miss | last value  miss | seasonal  miss");
+    let mut whole = [[Tally::default(); 7]; 3];
+    for group in groups {
+        let mut tallies = [[Tally::default(); 7]; 3];
+        for owned in test.iter().filter(|owned| owned.group == group) {
+            score_series(network, owned, &mut tallies);
+        }
+        show(group, &tallies);
+        for (whole, part) in whole.iter_mut().flatten().zip(tallies.iter().flatten()) {
+            whole.loss += part.loss;
+            whole.misses += part.misses;
+            whole.count += part.count;
+        }
+    }
+    show("ALL", &whole);
+    inference(network, test);
+}
+
+fn score_series(network: &Arc<Network>, owned: &Owned, tallies: &mut [[Tally; 7]; 3]) {
+    let values = &owned.values;
+    let pairs = values
+        .windows(2)
+        .map(|p| (p[1] - p[0]).abs())
+        .filter(|d| d.is_finite());
+    let (sum, count) = pairs.fold((0.0, 0.0), |(sum, count), d| (sum + d, count + 1.0));
+    let scale: f64 = sum / f64::max(count, 1.0);
+    if scale <= 0.0 {
+        return;
+    }
+    let mut state = network.state(owned.context);
+    let season = owned.context.season.map(usize::from);
+    let naive = |lag| Naive {
+        lag,
+        squares: [0.0; 7],
+        count: [0.0; 7],
+    };
+    let mut naives = [naive(None), naive(season)];
+    let mut quantiles = [[0.0; 7]; 7];
+    for at in 0..values.len() {
+        network.update(&mut state, Some(values[at]));
+        naives
+            .iter_mut()
+            .for_each(|naive| naive.observe(values, at));
+        if at < owned.score_from || !(at - owned.score_from).is_multiple_of(owned.every) {
+            continue;
+        }
+        if !network.quantiles(&state, &HORIZONS, &mut quantiles) {
+            continue;
+        }
+        for (n, horizon) in HORIZONS.iter().enumerate() {
+            let actual = values
+                .get(at + *horizon as usize)
+                .copied()
+                .filter(|v| v.is_finite());
+            let others = naives
+                .each_ref()
+                .map(|naive| naive.quantiles(values, at, n));
+            if let (Some(actual), [Some(last), Some(seasonal)]) = (actual, others) {
+                tallies[0][n].score(&quantiles[n], actual, scale);
+                tallies[1][n].score(&last, actual, scale);
+                tallies[2][n].score(&seasonal, actual, scale);
+            }
+        }
+    }
+}
+
+fn show(group: &str, tallies: &[[Tally; 7]; 3]) {
+    let mut means = [Tally::default(); 3];
+    for (mean, row) in means.iter_mut().zip(tallies) {
+        // Every horizon counts the same.
+        for tally in row.iter().filter(|tally| tally.count > 0.0) {
+            mean.loss += tally.loss / tally.count;
+            mean.misses += tally.misses / tally.count;
+            mean.count += 1.0;
+        }
+    }
+    let line = |label: &str, cells: [Tally; 3]| {
+        let cells = cells.map(|t| format!("{:8.4}  {:.3}", t.loss / t.count, t.misses / t.count));
+        println!("{group:16} {label:>7} | {}", cells.join(" | "));
+    };
+    for n in [0, 3, 6] {
+        line(
+            &HORIZONS[n].to_string(),
+            [tallies[0][n], tallies[1][n], tallies[2][n]],
+        );
+    }
+    line("mean", means);
+}
+
+/// What an update and a forecast cost.
+fn inference(network: &Arc<Network>, test: &[Owned]) {
+    let values: Vec<f64> = test
+        .iter()
+        .flat_map(|owned| &owned.values)
+        .take(100_000)
+        .copied()
+        .collect();
+    let count = values.len() as f64;
+    let mut context = test[0].context;
+    context.season = None;
+    let mut state = network.state(context);
+    let start = now();
+    values
+        .iter()
+        .for_each(|value| network.update(&mut state, Some(*value)));
+    let single = start.elapsed().as_secs_f64() * 1e6 / count;
+    let mut states: Vec<_> = (0..1000).map(|_| network.state(context)).collect();
+    let start = now();
+    values
+        .chunks_exact(1000)
+        .for_each(|values| network.update_many(&mut states, values));
+    let batched = start.elapsed().as_secs_f64() * 1e6 / count;
+    let Some(model) = LstmModel::fit(
+        Arc::clone(network),
+        context,
+        &values[..500.min(values.len())],
+    ) else {
+        return;
+    };
+    let steps: Vec<u32> = (1..=24).collect();
+    let mut quantiles = vec![[0.0; 7]; 24];
+    let start = now();
+    for _ in 0..20_000 {
+        model.quantiles(
+            std::hint::black_box(&steps),
+            std::hint::black_box(&mut quantiles),
+        );
+    }
+    let forecast = start.elapsed().as_secs_f64() * 1e6 / 20_000.0;
+    println!(
+        "\nupdate {single:.2} us, in batches of 16 {batched:.2} us per series; 24 horizons {forecast:.2} us; state {} bytes",
+        model.state().bytes()
+    );
+}
+
+type Split = (Vec<Owned>, Vec<Owned>);
+
+fn synthetic(seed: u64) -> Split {
+    let mut random = Random::new(seed);
+    let mut make = |count: usize| {
+        (0..count)
+            .map(|n| family(n % 6, &mut random))
+            .collect::<Vec<_>>()
+    };
+    (make(1000), make(120))
+}
+
+/// One series of 2,000 hourly points.
+fn family(kind: usize, random: &mut Random) -> Owned {
+    let group = [
+        "daily load",
+        "ramp",
+        "random walk",
+        "AR(1)",
+        "bursts",
+        "noise on a level",
+    ][kind];
+    let scale = 10.0_f64.powf(6.0 * random.uniform() - 2.0);
+    let offset = scale * 20.0 * random.normal();
+    let (a, b, c) = (random.uniform(), random.uniform(), random.uniform());
+    let shape = [
+        random.normal(),
+        random.normal(),
+        random.normal(),
+        random.normal(),
+    ];
+    let (mut level, mut burst) = (0.0, 0.0);
+    let values = (0..2000_u32).map(|t| {
+        let day = f64::from(t) / 24.0 * std::f64::consts::TAU;
+        let noise = random.normal();
+        let value = match kind {
+            0 => {
+                level = 0.98 * level + 0.1 * random.normal();
+                let cycle = shape[0] * day.sin() + shape[1] * day.cos();
+                let second = 0.6 * (shape[2] * (2.0 * day).sin() + shape[3] * (2.0 * day).cos());
+                let weekend = if t / 24 % 7 >= 5 { 1.0 - 0.5 * a } else { 1.0 };
+                2.0 * (cycle + second) * weekend + level + (0.1 + 0.5 * b) * noise
+            }
+            1 => {
+                if random.uniform() < 0.002 {
+                    level = 0.0;
+                }
+                level += 0.02 + 0.3 * a;
+                level + (0.1 + b) * noise
+            }
+            2 => {
+                level += noise;
+                level
+            }
+            3 => {
+                level = (0.5 + 0.48 * a) * level + noise;
+                level
+            }
+            4 => {
+                if random.uniform() < 0.01 + 0.03 * a {
+                    burst = 5.0 + 20.0 * random.uniform();
+                }
+                burst *= 0.5 + 0.45 * b;
+                burst + 0.3 * noise
+            }
+            _ => {
+                if random.uniform() < 0.003 * a {
+                    level += 10.0 * random.normal();
+                }
+                level + noise
+            }
+        };
+        if random.uniform() < 0.01 * c {
+            f64::NAN
+        } else {
+            offset + scale * value
+        }
+    });
+    let values = values.collect();
+    let season = (kind == 0).then_some(24);
+    let context = Context {
+        start_s: 1_700_000_400,
+        step_s: 3600,
+        season,
+        family: 0,
+    };
+    Owned {
+        group,
+        context,
+        values,
+        score_from: 300,
+        every: 7,
+    }
+}
+
+fn read_directory(directory: &Path, season: Option<u16>) -> Result<Split, Box<dyn Error>> {
+    let mut files = Vec::new();
+    let mut waiting = vec![directory.to_path_buf()];
+    while let Some(directory) = waiting.pop() {
+        for entry in std::fs::read_dir(directory)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else if path.extension().is_some_and(|e| e == "csv") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    let (mut train, mut test) = (Vec::new(), Vec::new());
+    for (n, path) in files.iter().enumerate() {
+        let text = std::fs::read_to_string(path)?;
+        let rows: Vec<(i64, f64)> = text.lines().filter_map(read_row).collect();
+        let (Some(first), Some(second)) = (rows.first(), rows.get(1)) else {
+            continue;
+        };
+        let step = (second.0 - first.0).clamp(1, 86_400);
+        let context = Context {
+            start_s: first.0,
+            step_s: u32::try_from(step)?,
+            season: season
+                .or((86_400 % step == 0).then(|| u16::try_from(86_400 / step).unwrap_or(0))),
+            family: 0,
+        };
+        let values: Vec<f64> = rows.iter().map(|row| row.1).collect();
+        let every = values.len().div_ceil(500);
+        let owned = Owned {
+            group: "CSV",
+            context,
+            values,
+            score_from: 300,
+            every,
+        };
+        if n % 2 == 0 {
+            train.push(owned)
+        } else {
+            test.push(owned)
+        }
+    }
+    Ok((train, test))
+}
+
+/// `YYYY-MM-DD hh:mm:ss,value` to seconds and value.
+fn read_row(line: &str) -> Option<(i64, f64)> {
+    let (time, value) = line.split_once(',')?;
+    let parts: Vec<i64> = time
+        .split(['-', ' ', ':', 'T'])
+        .map_while(|p| p.parse().ok())
+        .collect();
+    let [year, month, day, hour, minute, second] = parts[..] else {
+        return None;
+    };
+    // Days from the civil calendar (Hinnant).
+    let shifted = if month <= 2 { year - 1 } else { year };
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let days = shifted * 365 + shifted / 4 - shifted / 100 + shifted / 400 + day_of_year - 719_468;
+    Some((
+        ((days * 24 + hour) * 60 + minute) * 60 + second,
+        value.trim().parse().ok()?,
+    ))
+}
+
+fn read_m4(train: &str, test: &str, season: u16) -> Result<Split, Box<dyn Error>> {
+    let read = |path: &str| -> Result<Vec<Vec<f64>>, Box<dyn Error>> {
+        let text = std::fs::read_to_string(path)?;
+        let row = |line: &str| {
+            line.split(',')
+                .skip(1)
+                .map_while(|v| v.trim_matches('"').parse().ok())
+                .collect()
+        };
+        Ok(text
+            .lines()
+            .map(row)
+            .filter(|row: &Vec<f64>| !row.is_empty())
+            .collect())
+    };
+    let context = Context {
+        start_s: 0,
+        step_s: 3600,
+        season: Some(season),
+        family: 0,
+    };
+    let (mut learn, mut score) = (Vec::new(), Vec::new());
+    for (n, (mut values, rest)) in read(train)?.into_iter().zip(read(test)?).enumerate() {
+        let length = values.len();
+        if n % 2 == 0 {
+            learn.push(Owned {
+                group: "M4",
+                context,
+                values,
+                score_from: 0,
+                every: 1,
+            });
+        } else {
+            values.extend(rest);
+            // One forecast, made at the end of the training row.
+            score.push(Owned {
+                group: "M4",
+                context,
+                values,
+                score_from: length - 1,
+                every: 1000,
+            });
+        }
+    }
+    Ok((learn, score))
+}
