@@ -43,8 +43,14 @@ fn alarms(forecast: &Forecast) -> bool {
 fn watch(values: &[f64], reach: u32) -> (bool, bool) {
     let mut mixture = Mixture::new(&HorizonGrid::new(STEP, STEP * reach));
     let (mut row, mut any, mut sustained) = (0, false, false);
+    let mut history = Vec::new();
     for (index, value) in (0_i64..).zip(values) {
-        mixture.observe(Timestamp::from_millis(index * 250), *value);
+        let at = Timestamp::from_millis(index * 250);
+        mixture.observe(at, *value);
+        history.push((at, *value));
+        if mixture.wants_refit().is_some() {
+            mixture.refit(&history);
+        }
         let alarm = mixture.forecast().is_some_and(|forecast| alarms(&forecast));
         row = if alarm { row + 1 } else { 0 };
         any |= alarm;

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! or the same for the differences `z(t) - z(t - D)`, which are multiplied out so that every variant is a
-//! recursion on `z` itself. Coefficients come from ridge regression on standardised values (Hoerl and
+//! recursion on `z` itself. Differences have no constant: it would be a trend that goes on for ever, and trends
+//! are for models that first ask whether there is one. Coefficients come from ridge regression on standardised values (Hoerl and
 //! Kennard 1970): lags of a season are nearly collinear, and a little shrinkage keeps the recursion
 //! stable. A subset of lags (McClave 1975) does for two seasons with a dozen numbers what a full seasonal
 //! ARIMA does with a state of hundreds.
@@ -30,8 +31,14 @@ const ROWS_PER_COEFFICIENT: usize = 3;
 /// The response to a unit shock beyond which a model is no model.
 const EXPLOSIVE: f64 = 20.0;
 
-/// On the logarithmic scale no forecast leaves the past's range by more than this (in e-folds).
-const LOG_REACH: f64 = 3.0;
+/// Beyond the range seen, a mean may go so far, in ranges.
+const BEYOND: f64 = 0.25;
+
+/// A model with a longer memory than this (in steps) has a season in it.
+const SEASONAL_FROM: usize = 13;
+
+/// The greatest variance on the logarithmic scale that is carried over.
+const LOG_VARIANCE_MAX: f64 = 3.0;
 
 /// The longest lag that is used; what a [`Past`] keeps follows from it.
 pub const LONGEST_LAG: usize = 2048;
@@ -172,7 +179,7 @@ impl SparseAr {
                 .map(|(now, then)| now - then)
                 .collect(),
         };
-        let fit = regress(&worked, &shape.lags)?;
+        let fit = regress(&worked, &shape.lags, shape.difference == 0)?;
         let (lags, coefficients) = multiplied_out(&shape.lags, &fit.coefficients, shape.difference);
         let mut model = Self {
             name: name(shape),
@@ -253,7 +260,7 @@ impl SparseAr {
         while path.len() < memory {
             path.insert(0, mean);
         }
-        let (low, high) = self.bounds();
+        let (low, high) = self.bounds(path);
         let reach = steps.last().map_or(0, |step| *step as usize);
         for _ in 0..reach {
             let end = path.len();
@@ -277,27 +284,34 @@ impl SparseAr {
                     let mean = centre.exp();
                     Moments {
                         mean,
-                        variance: (mean * mean * variance.min(LOG_REACH)).max(VARIANCE_FLOOR),
+                        variance: (mean * mean * variance.min(LOG_VARIANCE_MAX))
+                            .max(VARIANCE_FLOOR),
                     }
                 }
             };
         }
     }
 
-    /// How far a forecast may go on the scale of the recursion.
-    fn bounds(&self) -> (f64, f64) {
-        let (low, high) = self.range;
-        let reach = match self.scale {
-            Scale::Linear => 10.0 * (high - low),
-            Scale::Logarithmic => (high - low).min(LOG_REACH),
+    /// How far a mean may go on the scale of the recursion: where the series has been, and with a season a
+    /// little further. An autoregression that is nearly a random walk finds its mean by extrapolation, far
+    /// from anything seen, and would run towards it with confidence. Going where the series never was is
+    /// for the trending models, which first ask for evidence.
+    fn bounds(&self, recent: &[f64]) -> (f64, f64) {
+        let (low, high) = recent
+            .iter()
+            .fold(self.range, |(low, high), z| (low.min(*z), high.max(*z)));
+        let beyond = if self.memory() > SEASONAL_FROM {
+            BEYOND * (high - low)
+        } else {
+            0.0
         };
-        (low - reach, high + reach)
+        (low - beyond, high + beyond)
     }
 
     /// The growth of the standard deviation; `None` where shocks grow without bound.
     #[allow(clippy::cast_possible_truncation)] // Single precision is enough for a width.
     fn growth(&self, reach: usize) -> Option<Vec<f32>> {
-        let mut psi = Vec::with_capacity(reach);
+        let mut psi: Vec<f64> = Vec::with_capacity(reach);
         let mut sum = 0.0;
         let mut growth = Vec::with_capacity(reach);
         for step in 0..reach {
@@ -310,6 +324,13 @@ impl SparseAr {
                     .sum()
             };
             if response.is_nan() || response.abs() > EXPLOSIVE {
+                return None;
+            }
+            // A root beyond the unit circle shows in a response that keeps growing.
+            if step > 16
+                && self.memory() <= SEASONAL_FROM
+                && response.abs() > 1.05 * psi[step / 2].abs().max(1.0)
+            {
                 return None;
             }
             psi.push(response);
@@ -384,19 +405,20 @@ struct Regression {
     variance: f64,
 }
 
-/// Ridge regression of `z(t)` on its lags, over all `t` where nothing is missing.
+/// Ridge regression of `z(t)` on its lags, over all `t` where nothing is missing; round a mean or round 0.
 #[allow(clippy::cast_precision_loss)] // Counts of rows are far below 2^52.
-fn regress(z: &[f64], lags: &[usize]) -> Option<Regression> {
+fn regress(z: &[f64], lags: &[usize], round_mean: bool) -> Option<Regression> {
     let longest = *lags.last()?;
     if longest + LONGEST_LAG.min(longest) + 1 > usize::from(u16::MAX) {
         return None;
     }
     let known: Vec<f64> = z.iter().copied().filter(|v| v.is_finite()).collect();
-    let centre = known.iter().sum::<f64>() / known.len().max(1) as f64;
+    let mean = known.iter().sum::<f64>() / known.len().max(1) as f64;
+    let centre = if round_mean { mean } else { 0.0 };
     let spread = (known.iter().map(|v| (v - centre).powi(2)).sum::<f64>()
         / known.len().max(1) as f64)
         .sqrt();
-    if !(spread > 1e-12 * centre.abs() && spread.is_finite() && spread > 0.0) {
+    if !(spread > 1e-12 * mean.abs() && spread.is_finite() && spread > 0.0) {
         return None;
     }
     let scaled: Vec<f64> = z.iter().map(|v| (v - centre) / spread).collect();
@@ -429,6 +451,12 @@ fn regress(z: &[f64], lags: &[usize]) -> Option<Regression> {
     }
     for i in 0..lags.len() {
         normal[i * width + i] += RIDGE * rows as f64;
+    }
+    if !round_mean {
+        // No constant: its equation reads "nothing".
+        normal[lags.len() * width..].fill(0.0);
+        normal[width * width - 1] = 1.0;
+        target[lags.len()] = 0.0;
     }
     let solution = solve(normal, target, width)?;
     let (coefficients, constant) = solution.split_at(lags.len());
@@ -535,9 +563,12 @@ mod tests {
             difference: 7,
             ..linear(&[1])
         };
-        let model = SparseAr::fit(&line, &shape, 14);
-        // The differences are constant, and a constant has no regression.
-        assert_eq!(model, None);
+        // Without a constant the differences, which are all alike, are carried on by their own lag; but
+        // not to where the series has never been.
+        let model = SparseAr::fit(&line, &shape, 14).unwrap();
+        let said = forecast(&model, &line, &[7]);
+        let highest = line.iter().copied().fold(f64::MIN, f64::max);
+        assert!((said[0].mean - highest).abs() < 1e-3, "{said:?}");
         let model = SparseAr::seasonal_naive(&line, 7, 14).unwrap();
         let said = forecast(&model, &line, &[1, 8]);
         assert!((said[0].mean - line[193]).abs() < 1e-4);
@@ -548,7 +579,7 @@ mod tests {
     }
 
     #[test]
-    fn what_grows_by_a_share_is_continued_on_the_logarithmic_scale() {
+    fn on_the_logarithmic_scale_widths_are_shares_of_the_value() {
         let mut random = Random::new(3);
         let mut value = 100.0_f64;
         let grown: Vec<f64> = (0..300)
@@ -563,12 +594,11 @@ mod tests {
             lags: vec![1],
         };
         let model = SparseAr::fit(&grown, &shape, 50).unwrap();
-        let ahead = forecast(&model, &grown, &[50])[0];
-        let share = (ahead.mean / grown[299]).ln();
-        assert!(
-            (0.35..0.65).contains(&share),
-            "half an e-fold in fifty steps, not {share}"
-        );
+        let said = forecast(&model, &grown, &[1, 50]);
+        let shares: Vec<f64> = said.iter().map(|m| m.variance.sqrt() / m.mean).collect();
+        // Steps of 0.01 +- 0.01 round 0 are 0.014 each, less what the last one tells of the next.
+        assert!((0.008..0.018).contains(&shares[0]), "{shares:?}");
+        assert!(shares[1] > 5.0 * shares[0], "{shares:?}");
         let negative: Vec<f64> = grown.iter().map(|v| 150.0 - v).collect();
         assert_eq!(SparseAr::fit(&negative, &shape, 50), None);
     }
