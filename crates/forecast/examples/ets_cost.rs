@@ -1,7 +1,7 @@
 //! Measures the smoothing models: accuracy and cost on rows of series in the form of the M4 competition
 //! (id, values...), and the cost of short series without season and of single steps.
 //!
-//! Run with `cargo run --release -p evenkeel-forecast --example ets_cost -- TRAIN TEST [SERIES]`; season
+//! Run with `cargo run --release -p evenkeel-forecast --example ets_cost -- TRAIN TEST [SERIES [EVERY]]`; season
 //! 24 and 168, horizon 48, 95 % intervals of the normal distribution.
 #![allow(clippy::print_stdout)] // The numbers are the point.
 #![allow(clippy::disallowed_methods)] // Reading files and the clock is what measuring takes.
@@ -11,6 +11,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use evenkeel_forecast::models::ets::Ets;
+use evenkeel_forecast::models::mstl::Mstl;
 use evenkeel_forecast::models::seasonal_naive::SeasonalNaive;
 use evenkeel_forecast::models::theta::{Theta, Variant};
 use evenkeel_forecast::models::{Fitted, Moments};
@@ -39,6 +40,7 @@ const MODELS: &[(&str, Fit)] = &[
         Some(Box::new(Theta::fit(y, SEASON, Variant::DynamicStandard)?))
     }),
     ("theta, auto", |y| Some(Box::new(Theta::auto(y, SEASON)?))),
+    ("mstl", |y| Some(Box::new(Mstl::fit(y, &[SEASON, 168])?))),
 ];
 
 fn rows(path: &str) -> Vec<Vec<f64>> {
@@ -184,13 +186,14 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     short();
     let [train, test, rest @ ..] = arguments.as_slice() else {
-        println!("usage: ets_cost TRAIN TEST [SERIES]");
+        println!("usage: ets_cost TRAIN TEST [SERIES [EVERY]]");
         return;
     };
     let count = rest.first().and_then(|n| n.parse().ok()).unwrap_or(50);
-    let (mut train, mut test) = (rows(train), rows(test));
-    train.truncate(count);
-    test.truncate(count);
+    let every = rest.get(1).and_then(|n| n.parse().ok()).unwrap_or(1);
+    let chosen =
+        |path: &String| -> Vec<_> { rows(path).into_iter().step_by(every).take(count).collect() };
+    let (train, test) = (chosen(train), chosen(test));
     competition(&train, &test);
     steps(&train[0]);
 }

@@ -64,6 +64,8 @@ struct Point {
 pub(super) struct Problem<'a> {
     pub(super) y: &'a [f64],
     pub(super) form: Form,
+    /// The same form without a trend, where it was solved already.
+    pub(super) known: Option<&'a Estimate>,
     /// A sum of squares that is no more than this is nothing but rounding.
     pub(super) nothing: f64,
 }
@@ -72,8 +74,14 @@ impl Problem<'_> {
     /// Fits. The series is not empty.
     pub(super) fn solve(&self) -> Estimate {
         let start = start::of(self.y, self.form);
-        let mut best = self.descend(self.best_of_grid(&start, &LIVELY));
-        let steady = self.best_of_grid(&start, &STEADY);
+        let mut best = self.descend(match self.known {
+            Some(known) => {
+                let Smoothing { alpha, gamma, .. } = known.smoothing;
+                self.best_of_grid(&known.start, &[alpha], &[gamma])
+            }
+            None => self.best_of_grid(&start, &LIVELY, self.gammas()),
+        });
+        let steady = self.best_of_grid(&start, &STEADY, self.gammas());
         if steady.1 < best.1 * HOPELESS {
             let steady = self.descend(steady);
             if steady.1 < best.1 {
@@ -117,17 +125,20 @@ impl Problem<'_> {
         best
     }
 
+    fn gammas(&self) -> &'static [f64] {
+        if self.form.seasonal() {
+            &[0.02, 0.5]
+        } else {
+            &[0.1]
+        }
+    }
+
     /// The point of a coarse grid with the least sum of squares.
-    fn best_of_grid(&self, start: &Start, alphas: &[f64]) -> (Point, f64) {
+    fn best_of_grid(&self, start: &Start, alphas: &[f64], gammas: &[f64]) -> (Point, f64) {
         let (betas, phi): (&[f64], f64) = match self.form.trend {
             Trend::None => (&[0.1], 0.9),
             Trend::Additive => (&[0.01, 0.15, 0.6], 0.9),
             Trend::Damped => (&[0.05, 0.5], 0.9),
-        };
-        let gammas: &[f64] = if self.form.seasonal() {
-            &[0.02, 0.5]
-        } else {
-            &[0.1]
         };
         let mut best = (
             Shares {

@@ -28,7 +28,7 @@ mod wake;
 use serde::{Deserialize, Serialize};
 
 use super::{Fitted, Moments};
-use fit::Problem;
+use fit::{Estimate, Problem};
 use state::State;
 use units::Units;
 
@@ -57,7 +57,8 @@ impl Ets {
     pub fn fit(history: &[f64], form: Form) -> Option<Self> {
         let units = Units::of(history);
         let y = units.inner_all(history);
-        Self::fit_inner(&y, units, form)
+        let (fitted, _) = Self::fit_inner(&y, units, form, None)?;
+        Some(fitted)
     }
 
     /// Estimates every form that `history` is long enough for, with `season` steps (less than 2: none),
@@ -74,10 +75,14 @@ impl Ets {
         };
         let mut best: Option<Self> = None;
         for &season in worth {
+            let mut level = None;
             for trend in trends {
-                let Some(next) = Self::fit_inner(&y, units, Form { trend, season }) else {
+                let form = Form { trend, season };
+                let Some((next, estimate)) = Self::fit_inner(&y, units, form, level.as_ref())
+                else {
                     continue;
                 };
+                level = level.or(Some(estimate));
                 if best.as_ref().is_none_or(|best| next.aicc() < best.aicc()) {
                     best = Some(next);
                 }
@@ -105,23 +110,38 @@ impl Ets {
         let squares = Problem {
             y,
             form,
+            known: None,
             nothing: 0.0,
         }
         .squares(&smoothing, &start);
         (!y.is_empty()).then(|| Self::run(y, units, form, smoothing, start, squares))
     }
 
-    fn fit_inner(y: &[f64], units: Units, form: Form) -> Option<Self> {
+    fn fit_inner(
+        y: &[f64],
+        units: Units,
+        form: Form,
+        known: Option<&Estimate>,
+    ) -> Option<(Self, Estimate)> {
         let y = from_first_observation(y);
         let observed = observations(y);
         if observed < form.estimated() + 3 {
             return None;
         }
         let nothing = units.rounding() * count(observed);
-        let estimate = Problem { y, form, nothing }.solve();
+        let estimate = Problem {
+            y,
+            form,
+            known,
+            nothing,
+        }
+        .solve();
         let squares = estimate.squares.max(nothing);
-        let fitted = Self::run(y, units, form, estimate.smoothing, estimate.start, squares);
-        Some(fitted)
+        let start = estimate.start.clone();
+        Some((
+            Self::run(y, units, form, estimate.smoothing, start, squares),
+            estimate,
+        ))
     }
 
     /// Runs the filter over the history and takes stock.
