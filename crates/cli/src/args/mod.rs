@@ -1,6 +1,7 @@
 //! The tree of commands. What is typed is checked here as far as it can be without the daemon.
 
 mod acting;
+mod backtest;
 mod local;
 mod span;
 
@@ -13,6 +14,7 @@ use evenkeel_api::wire::{Aggregation, EventKind, Stream};
 
 use crate::render::ColourChoice;
 pub use acting::{AcceptArgs, ActArgs, ActFlags, ApproveArgs, PauseArgs, RehearseArgs, WindowArgs};
+pub use backtest::{BacktestArgs, Season};
 pub use local::{CheckArgs, DemoArgs, InitArgs, LocalCommand, LogLevel, RunArgs};
 pub use span::{Moment, parse_moment, parse_span};
 
@@ -92,7 +94,7 @@ enum Command {
     },
 }
 
-/// Everything that the running daemon is asked for.
+/// Everything that the running daemon is asked for; `backtest` asks it only for stored history.
 #[derive(Clone, Debug, Subcommand)]
 pub enum RemoteCommand {
     /// Show all resources at a glance, or one in full
@@ -106,6 +108,8 @@ pub enum RemoteCommand {
     History(HistoryArgs),
     /// Show where a property goes
     Forecast(ForecastArgs),
+    /// Tell how well each model would have forecast series that are known by now
+    Backtest(Box<BacktestArgs>),
     /// Look at the standby copy, sync and rehearse it
     #[command(subcommand)]
     Clone(CloneCommand),
@@ -401,6 +405,9 @@ mod tests {
             "evenkeel baseline history web",
             "evenkeel history web memory/used --since 2h --step 1m --stream value",
             "evenkeel forecast web --explain",
+            "evenkeel backtest --csv load.csv --season 24 --season 168 --models mixture,drift",
+            "evenkeel backtest --m4 train.csv test.csv --limit 50 --jobs 2 --json --each",
+            "evenkeel backtest --resource web --property memory/used --since 30d --plot plots",
             "evenkeel clone list web",
             "evenkeel clone sync web --yes --no-wait",
             "evenkeel clone rehearse web --generation g3 --dry-run",
@@ -469,6 +476,10 @@ mod tests {
         refused("evenkeel baseline accept web --note x", "--all");
         refused("evenkeel window web --for 2h", "--why");
         refused("evenkeel failover web --wait --no-wait", "--no-wait");
+        refused("evenkeel backtest", "--csv");
+        refused("evenkeel backtest --csv a.csv --m4 b.csv c.csv", "--m4");
+        refused("evenkeel backtest --csv a.csv --models oracle", "mixture");
+        refused("evenkeel backtest --m4 b.csv c.csv --stride 2", "--stride");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod act;
 mod audit;
+mod backtest;
 mod baseline;
 mod clones;
 mod events;
@@ -38,6 +39,7 @@ pub async fn execute(command: RemoteCommand, session: &mut Session<'_>) -> Resul
         }
         RemoteCommand::History(args) => history::history(session, &args).await,
         RemoteCommand::Forecast(args) => forecast::forecast(session, &args).await,
+        RemoteCommand::Backtest(args) => backtest::backtest(session, &args).await,
         RemoteCommand::Clone(CloneCommand::List(args)) => clones::list(session, &args).await,
         RemoteCommand::Clone(CloneCommand::Sync(args)) => act::sync(session, &args).await,
         RemoteCommand::Clone(CloneCommand::Rehearse(args)) => act::rehearse(session, &args).await,

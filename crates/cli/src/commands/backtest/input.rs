@@ -1,0 +1,197 @@
+//! Series from files: `timestamp,value`, `series,timestamp,value`, and the files of the M4 competition.
+//!
+//! Reading takes bytes, so that any can be tried. A file that cannot be understood is an error with its
+//! place; a series that can be read but not used is left out with the reason.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::cells::{ReadError, Row, number, rows, short};
+use super::times::{equal_steps, instant_ms};
+
+/// One series at equal steps; NaN is a gap.
+#[derive(Clone, Debug)]
+pub(super) struct Input {
+    pub(super) name: String,
+    pub(super) values: Vec<f64>,
+    /// What came after `values`, where the data say so.
+    pub(super) test: Option<Vec<f64>>,
+}
+
+/// Something that was left out, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Skipped {
+    pub(super) series: String,
+    pub(super) why: String,
+}
+
+/// Everything that was read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Read {
+    pub(super) series: Vec<Input>,
+    pub(super) skipped: Vec<Skipped>,
+}
+
+impl Read {
+    pub(super) fn skip(&mut self, series: impl Into<String>, why: impl Into<String>) {
+        self.skipped.push(Skipped {
+            series: series.into(),
+            why: why.into(),
+        });
+    }
+
+    /// Lays samples on equal steps, and takes them in as a series.
+    pub(super) fn lay(&mut self, name: String, samples: Vec<(i64, f64)>) {
+        match equal_steps(samples) {
+            Ok(grid) => self.series.push(Input {
+                name,
+                values: grid.values,
+                test: None,
+            }),
+            Err(why) => self.skip(name, why),
+        }
+    }
+}
+
+/// Reads `timestamp,value` or `series,timestamp,value`, with or without a line of headings. The series
+/// of a file with two columns is called `name`.
+pub(super) fn csv(file: &Path, bytes: &[u8], name: &str, into: &mut Read) -> Result<(), ReadError> {
+    let mut names: Vec<String> = Vec::new();
+    let mut samples: HashMap<String, Vec<(i64, f64)>> = HashMap::new();
+    let mut width = None;
+    for row in rows(file, bytes) {
+        let mut row = row?;
+        let is_first = width.is_none();
+        let width = *width.get_or_insert(row.cells.len());
+        if is_first && !(2..=3).contains(&width) {
+            let what = format!(
+                "{width} columns: write `timestamp,value` or `series,timestamp,value`, with commas between"
+            );
+            return Err(row.wrong(file, 0, what));
+        }
+        check_width(file, &mut row, width)?;
+        let (at_cell, value_cell) = (width - 2, width - 1);
+        let at = instant_ms(&row.cells[at_cell].text);
+        let value = number(&row.cells[value_cell].text);
+        if is_first && at.is_err() && value.is_err() {
+            continue; // A line of headings: neither can be read.
+        }
+        let at = at.map_err(|what| row.wrong(file, at_cell, what))?;
+        let value = value.map_err(|what| row.wrong(file, value_cell, what))?;
+        let key = if width == 3 { &row.cells[0].text } else { name };
+        match samples.get_mut(key) {
+            Some(samples) => samples.push((at, value)),
+            None => {
+                names.push(key.to_owned());
+                samples.insert(key.to_owned(), vec![(at, value)]);
+            }
+        }
+    }
+    if names.is_empty() {
+        return Err(empty(
+            file,
+            "no samples: write a line `timestamp,value` for each",
+        ));
+    }
+    for name in names {
+        let samples = samples.remove(&name).unwrap_or_default();
+        into.lay(name, samples);
+    }
+    Ok(())
+}
+
+/// Every row has as many cells as the first, but for empty ones at its end.
+fn check_width(file: &Path, row: &mut Row, width: usize) -> Result<(), ReadError> {
+    while row.cells.len() > width && row.cells.last().is_some_and(|cell| cell.text.is_empty()) {
+        row.cells.pop();
+    }
+    if row.cells.len() == width {
+        return Ok(());
+    }
+    let what = format!(
+        "{} columns where the first line has {width}",
+        row.cells.len()
+    );
+    Err(row.wrong(file, row.cells.len().min(width), what))
+}
+
+fn empty(file: &Path, what: &str) -> ReadError {
+    ReadError {
+        file: file.display().to_string(),
+        line: 1,
+        column: 1,
+        what: what.to_owned(),
+    }
+}
+
+/// Reads the two files of an M4 data set: histories, and what came after each, by the id in the first
+/// cell. Empty cells at the end of a row do not count; a line of headings (`V1,V2,...`) may stand first.
+pub(super) fn m4(
+    (train_file, train): (&Path, &[u8]),
+    (test_file, test): (&Path, &[u8]),
+    into: &mut Read,
+) -> Result<(), ReadError> {
+    let histories = m4_rows(train_file, train)?;
+    let mut tests: BTreeMap<String, Vec<f64>> = m4_rows(test_file, test)?.into_iter().collect();
+    for (name, values) in histories {
+        match tests.remove(&name) {
+            Some(test) => into.series.push(Input {
+                name,
+                values,
+                test: Some(test),
+            }),
+            None => into.skip(name, format!("has no row in {}", test_file.display())),
+        }
+    }
+    for name in tests.into_keys() {
+        into.skip(name, format!("has no row in {}", train_file.display()));
+    }
+    Ok(())
+}
+
+fn m4_rows(file: &Path, bytes: &[u8]) -> Result<Vec<(String, Vec<f64>)>, ReadError> {
+    let mut found: Vec<(String, Vec<f64>)> = Vec::new();
+    let mut lines: HashMap<String, usize> = HashMap::new();
+    let mut is_first = true;
+    for row in rows(file, bytes) {
+        let row = row?;
+        let Some((id, cells)) = row.cells.split_first() else {
+            continue;
+        };
+        let is_heading = is_first
+            && cells.iter().any(|cell| !cell.text.is_empty())
+            && cells.iter().all(|cell| number(&cell.text).is_err());
+        is_first = false;
+        if is_heading {
+            continue;
+        }
+        if let Some(line) = lines.insert(id.text.clone(), row.line) {
+            let what = format!("`{}` stands on line {line} already", short(&id.text));
+            return Err(row.wrong(file, 0, what));
+        }
+        let mut values = Vec::with_capacity(cells.len());
+        for (cell, index) in cells.iter().zip(1..) {
+            values.push(number(&cell.text).map_err(|what| row.wrong(file, index, what))?);
+        }
+        let length = values.iter().rposition(|value| !value.is_nan());
+        values.truncate(length.map_or(0, |last| last + 1));
+        if values.is_empty() {
+            let what = "no values: write a row `id,value,value,...` for each series".to_owned();
+            return Err(row.wrong(file, 0, what));
+        }
+        found.push((id.text.clone(), values));
+    }
+    if found.is_empty() {
+        return Err(empty(
+            file,
+            "no series: write a row `id,value,value,...` for each",
+        ));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+#[path = "input_tests.rs"]
+mod tests;

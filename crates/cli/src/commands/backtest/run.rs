@@ -1,0 +1,157 @@
+//! Every model on every series, on as many threads as asked for.
+//!
+//! A thread takes the next series that nobody has, and evaluates all models on it. What comes out stands
+//! in the order of the series, and does not depend on who did what when.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use evenkeel_forecast::backtest::{
+    Contender, Evaluation, Rolling, Setup, Stopwatch, fixed_split, rolling,
+};
+
+use super::input::Input;
+use crate::args::Season;
+
+/// The least length of a first history that is not said.
+const WARM_UP_MIN: usize = 24;
+
+/// How all series are evaluated.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) seasons: Vec<Season>,
+    /// `None` is as far as the test data go, where there are.
+    pub(super) horizon: Option<usize>,
+    pub(super) level: f64,
+    pub(super) levels: Vec<f64>,
+    pub(super) seed: u64,
+    pub(super) warm_up: Option<usize>,
+    pub(super) stride: usize,
+    pub(super) refit: usize,
+    pub(super) jobs: usize,
+}
+
+/// The horizon where neither the command line nor the data say one.
+pub(super) const HORIZON: usize = 12;
+
+/// What came of one series: for each model the evaluation, or why there is none.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) name: String,
+    pub(super) seasons: Vec<usize>,
+    pub(super) models: Vec<Result<Evaluation, String>>,
+}
+
+/// Evaluates all contenders on all series. `progress` is told how many series are done, each time that
+/// one more is.
+pub(super) fn run(
+    contenders: &[Box<dyn Contender>],
+    series: &[Input],
+    plan: &Plan,
+    stopwatch: &(dyn Stopwatch + Sync),
+    progress: &mut dyn FnMut(usize),
+) -> Vec<Outcome> {
+    let next = AtomicUsize::new(0);
+    let done: Vec<Mutex<Option<Outcome>>> = series.iter().map(|_| Mutex::new(None)).collect();
+    let (tell, told) = mpsc::channel();
+    let work = |tell: mpsc::Sender<()>| {
+        while let Some((input, place)) = {
+            let mine = next.fetch_add(1, Ordering::Relaxed);
+            series.get(mine).zip(done.get(mine))
+        } {
+            let outcome = evaluate(contenders, input, plan, stopwatch);
+            *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+            // Nobody listens any more only if the whole command is being given up.
+            let _ = tell.send(());
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..plan.jobs.clamp(1, series.len().max(1)) {
+            let tell = tell.clone();
+            scope.spawn(|| work(tell));
+        }
+        drop(tell);
+        for (count, ()) in (1..).zip(told.iter()) {
+            progress(count);
+        }
+    });
+    done.into_iter()
+        .filter_map(|place| place.into_inner().unwrap_or_else(PoisonError::into_inner))
+        .collect()
+}
+
+fn evaluate(
+    contenders: &[Box<dyn Contender>],
+    input: &Input,
+    plan: &Plan,
+    stopwatch: &dyn Stopwatch,
+) -> Outcome {
+    let seasons = seasons(&plan.seasons, &input.values);
+    let data_say = input.test.as_ref().map(Vec::len);
+    let setup = Setup {
+        seasons: seasons.clone(),
+        horizon: plan.horizon.or(data_say).unwrap_or(HORIZON),
+        level: plan.level,
+        seed: plan.seed,
+    };
+    let one = |contender: &dyn Contender| {
+        let (values, levels) = (&input.values, &plan.levels);
+        let done = match &input.test {
+            Some(test) => fixed_split(contender, values, test, &setup, levels, stopwatch),
+            None => {
+                let warm_up = (values.len() / 4).max(WARM_UP_MIN);
+                let rolling_plan = Rolling {
+                    warm_up: plan.warm_up.unwrap_or(warm_up),
+                    stride: plan.stride,
+                    refit: plan.refit,
+                };
+                rolling(contender, values, &setup, rolling_plan, levels, stopwatch)
+            }
+        };
+        done.map_err(|failure| failure.to_string()).and_then(finite)
+    };
+    Outcome {
+        name: input.name.clone(),
+        seasons,
+        models: contenders.iter().map(|c| one(c.as_ref())).collect(),
+    }
+}
+
+/// The seasons of a series: as said, without the ones that are none, or as found.
+fn seasons(asked: &[Season], values: &[f64]) -> Vec<usize> {
+    let mut found = Vec::new();
+    for season in asked {
+        match season {
+            Season::Auto => found.extend(detected(values)),
+            Season::Steps(1) => {}
+            Season::Steps(steps) => found.push(*steps),
+        }
+    }
+    found
+}
+
+/// The seasons that show in the series, the strongest first.
+fn detected(_values: &[f64]) -> Vec<usize> {
+    Vec::new()
+}
+
+/// Scores that are no numbers would spoil every mean.
+fn finite(evaluation: Evaluation) -> Result<Evaluation, String> {
+    let scores = &evaluation.scores;
+    let all = [Some(scores.smape), scores.mase, scores.msis, scores.pinball];
+    if all.into_iter().flatten().all(f64::is_finite) {
+        Ok(evaluation)
+    } else {
+        Err("its scores are out of range".to_owned())
+    }
+}
+
+/// The time that the calling thread has computed for. Unlike the time on the wall it does not count
+/// what other threads and other programs take.
+pub(super) fn thread_time() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+    Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or_default())
+}
