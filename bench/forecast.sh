@@ -14,7 +14,7 @@
 # Two parts, each with one table: the fixed split of M4 Hourly (accuracy, intervals, seconds), and rolling forecasts of 1 to 12 steps on
 # NAB (coverage of 90 % and 99 %, in all and in each quarter of each series; pinball loss). Seconds are processor time.
 #
-# The first run makes a virtual environment with statsforecast and pandas from PyPI in target/forecast-venv. On Debian this needs
+# The first run makes a virtual environment with statsforecast and pandas from PyPI in bench/.venv. On Debian this needs
 # python3-venv: installed here for root, else said.
 #
 # Environment: EVENKEEL_BIN (a built release binary; default: build it), EVENKEEL_PYTHON (a Python that has statsforecast; default: make one),
@@ -55,7 +55,7 @@ if [ -z "${EVENKEEL_BIN:-}" ]; then
 fi
 
 if [ -z "${EVENKEEL_PYTHON:-}" ]; then
-  venv=target/forecast-venv
+  venv=bench/.venv
   if ! [ -x "$venv/bin/pip" ] && ! python3 -m venv "$venv" 2>/dev/null; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
       apt-get install --yes --quiet python3-venv >/dev/null

@@ -18,6 +18,7 @@ fn no_time() -> Duration {
 fn setup(horizon: usize) -> Setup {
     Setup {
         seasons: Vec::new(),
+        step: Duration::from_secs(60),
         horizon,
         level: 0.95,
         seed: 1,

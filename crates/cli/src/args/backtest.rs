@@ -29,8 +29,9 @@ pub struct BacktestArgs {
     /// Its history from when on: `90s`, `1h`, `7d` ago, or an instant
     #[arg(long, value_name = "WHEN", default_value = "7d", value_parser = parse_moment)]
     pub since: Moment,
-    /// Its history with one point per this time [default: every point]
-    #[arg(long, value_name = "SPAN", requires = "resource", value_parser = parse_span)]
+    /// Its history with one point per this time [default: every point]; of M4 files the time from one
+    /// value to the next [default: 1h]
+    #[arg(long, value_name = "SPAN", conflicts_with = "csv", value_parser = parse_span)]
     pub step: Option<Duration>,
 
     /// Length of the season in steps, `1` for none, `auto` to find it in each series; several by

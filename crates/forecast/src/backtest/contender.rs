@@ -1,6 +1,8 @@
 //! What is evaluated: a contender, the session it starts on one series, and the adapters which make
 //! sessions of the crate's models.
 
+use std::time::Duration;
+
 use evenkeel_core::forecast::Quantiles;
 
 use crate::conformal::NORMAL;
@@ -12,6 +14,8 @@ pub struct Setup {
     /// Lengths of the seasons in steps, each at least 2. Empty where there is none. The first one is
     /// the season of models that know only one, and of the scale of the scores.
     pub seasons: Vec<usize>,
+    /// The sampling period; calendars count in it.
+    pub step: Duration,
     /// The furthest horizon that is asked for, in steps; at least 1.
     pub horizon: usize,
     /// The share that the interval is meant to hold, in (0, 1).
@@ -55,13 +59,6 @@ pub trait Contender: Send + Sync {
     /// # Errors
     /// When this history is no ground for it; the series is then skipped for this contender.
     fn start(&self, history: &[f64], setup: &Setup) -> Result<Box<dyn Session>, StartError>;
-
-    /// Fits anew, the session having gone on for a while; `history` is all that was seen. By default
-    /// this starts again, and where that fails goes on as before. What learns as it goes has nothing
-    /// to do and gives `session` back.
-    fn refit(&self, session: Box<dyn Session>, history: &[f64], setup: &Setup) -> Box<dyn Session> {
-        self.start(history, setup).unwrap_or(session)
-    }
 }
 
 /// A contender at work on one series.
@@ -71,6 +68,14 @@ pub trait Session {
 
     /// Lets one step go by: with its observation, or with none where it is missing.
     fn update(&mut self, observed: Option<f64>);
+
+    /// Is asked to fit itself anew, having gone on for a while; `history` is all that was seen. What
+    /// learns as it goes does what it would do by itself, and says true. By default nothing is done, and
+    /// false asks for a new start.
+    fn refit(&mut self, history: &[f64], setup: &Setup) -> bool {
+        let _ = (history, setup);
+        false
+    }
 
     /// The predictive distributions of 1 to `horizon` steps ahead, in this order. Fewer than asked for
     /// means that there is no finite forecast: the evaluation counts it as a failure.

@@ -175,7 +175,7 @@ pub fn rolling(
         }
         if number > 0 && number % plan.refit.max(1) == 0 {
             session = lap.time(stopwatch, || {
-                contender.refit(session, &series[..origin], setup)
+                refitted(contender, session, &series[..origin], setup)
             });
         }
         let forecast = lap.time(stopwatch, || session.forecast(horizon));
@@ -185,6 +185,19 @@ pub fn rolling(
     }
     let scale = seasonal_scale(series, setup.season());
     card.finish(session.as_ref(), scale, origins, lap.total, last)
+}
+
+/// The session fitted anew: by itself, or by a new start. Where that fails it goes on as it was.
+fn refitted(
+    contender: &dyn Contender,
+    mut session: Box<dyn Session>,
+    history: &[f64],
+    setup: &Setup,
+) -> Box<dyn Session> {
+    if session.refit(history, setup) {
+        return session;
+    }
+    contender.start(history, setup).unwrap_or(session)
 }
 
 /// Adds up the time of the contender's own calls.

@@ -1,7 +1,7 @@
 //! The mixture as a contender: what the daemon runs, fed at equal steps.
 //!
-//! It learns as it goes, so that fitting it anew is nothing. Its grid of horizons is geometric; the
-//! horizons between are interpolated, level by level.
+//! It is fitted once it has seen the history, and learns as it goes from there. Its grid of horizons is
+//! geometric; the horizons between are interpolated, level by level.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use evenkeel_core::time::Timestamp;
 use super::contender::{Contender, Session, Setup, StartError};
 use crate::Mixture;
 
-/// Its time does not matter, as long as all steps are equal.
-const STEP: Duration = Duration::from_secs(1);
+/// The least step that instants can tell apart.
+const STEP_MIN: Duration = Duration::from_millis(1);
 
 /// The contender `mixture`.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +25,10 @@ impl Contender for MixtureContender {
 
     fn start(&self, history: &[f64], setup: &Setup) -> Result<Box<dyn Session>, StartError> {
         let reach = u32::try_from(setup.horizon).unwrap_or(u32::MAX);
+        let step = setup.step.max(STEP_MIN);
         let mut session = MixtureSession {
-            mixture: Mixture::new(&HorizonGrid::new(STEP, STEP.saturating_mul(reach))),
+            mixture: Mixture::new(&HorizonGrid::new(step, step.saturating_mul(reach))),
+            step,
             now: Timestamp::from_millis(0),
         };
         for value in history {
@@ -36,11 +38,8 @@ impl Contender for MixtureContender {
             let has = history.iter().filter(|value| value.is_finite()).count();
             return Err(StartError::TooShort { needs: 2, has });
         }
+        session.refit(history, setup);
         Ok(Box::new(session))
-    }
-
-    fn refit(&self, session: Box<dyn Session>, _: &[f64], _: &Setup) -> Box<dyn Session> {
-        session
     }
 }
 
@@ -48,6 +47,7 @@ impl Contender for MixtureContender {
 #[derive(Debug)]
 struct MixtureSession {
     mixture: Mixture,
+    step: Duration,
     now: Timestamp,
 }
 
@@ -57,10 +57,23 @@ impl Session for MixtureSession {
     }
 
     fn update(&mut self, observed: Option<f64>) {
-        self.now = self.now + STEP;
+        self.now = self.now + self.step;
         if let Some(value) = observed {
             self.mixture.observe(self.now, value);
         }
+    }
+
+    fn refit(&mut self, history: &[f64], setup: &Setup) -> bool {
+        let mut at = Timestamp::from_millis(0);
+        let mut samples = Vec::with_capacity(history.len());
+        for value in history {
+            at = at + self.step;
+            if value.is_finite() {
+                samples.push((at, *value));
+            }
+        }
+        self.mixture.refit_with_seasons(&samples, &setup.seasons);
+        true
     }
 
     fn forecast(&self, horizon: usize) -> Vec<Quantiles> {
@@ -70,7 +83,7 @@ impl Session for MixtureSession {
         let (steps, quantiles) = (forecast.grid.steps(), &forecast.quantiles);
         // A gap at the end of the history: the forecast's origin is the last observation.
         let late_ms = self.now.since(forecast.origin).as_millis();
-        let late = u32::try_from(late_ms / STEP.as_millis()).unwrap_or(u32::MAX);
+        let late = u32::try_from(late_ms / self.step.as_millis().max(1)).unwrap_or(u32::MAX);
         (1..=u32::try_from(horizon).unwrap_or(u32::MAX))
             .map(|ahead| between(steps, quantiles, ahead.saturating_add(late)))
             .collect()

@@ -3,9 +3,12 @@
 //! A new model is one entry in [`contenders`]. Its name is what `--models` takes.
 
 use super::contender::Pooled;
-use super::contender::{Contender, Session, Setup, StartError};
+use super::contender::{Contender, Gaussian, Session, Setup, StartError};
 use super::mixture::MixtureContender;
-use crate::models::{Drift, LastValue};
+use crate::models::ets::Ets;
+use crate::models::seasonal_naive::SeasonalNaive;
+use crate::models::theta::Theta;
+use crate::models::{Drift, Fitted, LastValue};
 
 /// What makes a session of a history.
 type Start = fn(&[f64], &Setup) -> Result<Box<dyn Session>, StartError>;
@@ -31,6 +34,15 @@ pub fn contenders() -> Vec<Box<dyn Contender>> {
     let named = |name, start| Box::new(Named { name, start }) as Box<dyn Contender>;
     vec![
         Box::new(MixtureContender),
+        named("ets", |history, setup| {
+            fitted(Ets::auto(history, setup.season()), history)
+        }),
+        named("theta", |history, setup| {
+            fitted(Theta::auto(history, setup.season()), history)
+        }),
+        named("seasonal-naive", |history, setup| {
+            fitted(SeasonalNaive::fit(history, setup.season()), history)
+        }),
         named("last-value", |history, _| {
             Ok(Box::new(Pooled::start(LastValue::default(), history)?))
         }),
@@ -38,6 +50,16 @@ pub fn contenders() -> Vec<Box<dyn Contender>> {
             Ok(Box::new(Pooled::start(Drift::default(), history)?))
         }),
     ]
+}
+
+/// The session of a fitted model, or that there is none.
+fn fitted<F: Fitted + 'static>(
+    model: Option<F>,
+    history: &[f64],
+) -> Result<Box<dyn Session>, StartError> {
+    let values = history.iter().filter(|value| value.is_finite()).count();
+    let unfit = || StartError::Unfit(format!("cannot be fitted to {values} values"));
+    Ok(Box::new(Gaussian(model.ok_or_else(unfit)?)))
 }
 
 /// The names of all contenders.

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -16,6 +17,7 @@ use super::times::{equal_steps, instant_ms};
 pub(super) struct Input {
     pub(super) name: String,
     pub(super) values: Vec<f64>,
+    pub(super) step: Duration,
     /// What came after `values`, where the data say so.
     pub(super) test: Option<Vec<f64>>,
 }
@@ -48,6 +50,8 @@ impl Read {
             Ok(grid) => self.series.push(Input {
                 name,
                 values: grid.values,
+                // Of a single sample there is no step; any will do.
+                step: Duration::from_millis(u64::try_from(grid.step_ms).unwrap_or_default().max(1)),
                 test: None,
             }),
             Err(why) => self.skip(name, why),
@@ -127,10 +131,11 @@ fn empty(file: &Path, what: &str) -> ReadError {
 }
 
 /// Reads the two files of an M4 data set: histories, and what came after each, by the id in the first
-/// cell. Empty cells at the end of a row do not count; a line of headings (`V1,V2,...`) may stand first.
+/// cell; they do not say how long a `step` is. Empty cells at the end of a row do not count; a line of headings (`V1,V2,...`) may stand first.
 pub(super) fn m4(
     (train_file, train): (&Path, &[u8]),
     (test_file, test): (&Path, &[u8]),
+    step: Duration,
     into: &mut Read,
 ) -> Result<(), ReadError> {
     let histories = m4_rows(train_file, train)?;
@@ -140,6 +145,7 @@ pub(super) fn m4(
             Some(test) => into.series.push(Input {
                 name,
                 values,
+                step,
                 test: Some(test),
             }),
             None => into.skip(name, format!("has no row in {}", test_file.display())),

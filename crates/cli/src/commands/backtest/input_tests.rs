@@ -14,7 +14,7 @@ fn read_csv(text: &[u8]) -> Result<Read, String> {
 fn read_m4(train: &[u8], test: &[u8]) -> Result<Read, String> {
     let mut read = Read::default();
     let (a, b) = (Path::new("train.csv"), Path::new("test.csv"));
-    m4((a, train), (b, test), &mut read)
+    m4((a, train), (b, test), Duration::from_secs(3600), &mut read)
         .map(|()| read)
         .map_err(|error| error.to_string())
 }

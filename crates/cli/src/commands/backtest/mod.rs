@@ -14,6 +14,7 @@ mod times;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use evenkeel_forecast::backtest::{Contender, contender, contenders};
 
@@ -23,6 +24,9 @@ use self::run::{HORIZON, Outcome, Plan};
 use crate::args::{BacktestArgs, Season};
 use crate::error::CliError;
 use crate::session::Session;
+
+/// The step of M4 files where it is not said: the hourly ones are those with seasons.
+const M4_STEP: Duration = Duration::from_secs(3600);
 
 /// Columns of the bar of progress.
 const BAR: usize = 30;
@@ -141,7 +145,8 @@ async fn read(session: &Session<'_>, args: &BacktestArgs) -> Result<Read, CliErr
     let mut read = Read::default();
     if let Some([train, test]) = args.m4.as_deref() {
         let (train_bytes, test_bytes) = (bytes(train)?, bytes(test)?);
-        input::m4((train, &train_bytes), (test, &test_bytes), &mut read)
+        let step = args.step.unwrap_or(M4_STEP);
+        input::m4((train, &train_bytes), (test, &test_bytes), step, &mut read)
             .map_err(|error| CliError::Failed(error.to_string()))?;
     }
     for file in &args.csv {

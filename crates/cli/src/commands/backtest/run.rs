@@ -11,6 +11,7 @@ use std::time::Duration;
 use evenkeel_forecast::backtest::{
     Contender, Evaluation, Rolling, Setup, Stopwatch, fixed_split, rolling,
 };
+use evenkeel_forecast::season::{self, Limits};
 
 use super::input::Input;
 use crate::args::Season;
@@ -88,10 +89,18 @@ fn evaluate(
     plan: &Plan,
     stopwatch: &dyn Stopwatch,
 ) -> Outcome {
-    let seasons = seasons(&plan.seasons, &input.values);
+    let warm_up = plan
+        .warm_up
+        .unwrap_or((input.values.len() / 4).max(WARM_UP_MIN));
+    let known = match &input.test {
+        Some(_) => input.values.len(),
+        None => warm_up.min(input.values.len()),
+    };
+    let seasons = seasons(&plan.seasons, &input.values[..known], input.step);
     let data_say = input.test.as_ref().map(Vec::len);
     let setup = Setup {
         seasons: seasons.clone(),
+        step: input.step,
         horizon: plan.horizon.or(data_say).unwrap_or(HORIZON),
         level: plan.level,
         seed: plan.seed,
@@ -101,9 +110,8 @@ fn evaluate(
         let done = match &input.test {
             Some(test) => fixed_split(contender, values, test, &setup, levels, stopwatch),
             None => {
-                let warm_up = (values.len() / 4).max(WARM_UP_MIN);
                 let rolling_plan = Rolling {
-                    warm_up: plan.warm_up.unwrap_or(warm_up),
+                    warm_up,
                     stride: plan.stride,
                     refit: plan.refit,
                 };
@@ -119,22 +127,21 @@ fn evaluate(
     }
 }
 
-/// The seasons of a series: as said, without the ones that are none, or as found.
-fn seasons(asked: &[Season], values: &[f64]) -> Vec<usize> {
+/// The seasons of a series: as said, without the ones that are none, or as found in what is known of it
+/// at the first forecast.
+fn seasons(asked: &[Season], known: &[f64], step: Duration) -> Vec<usize> {
     let mut found = Vec::new();
     for season in asked {
         match season {
-            Season::Auto => found.extend(detected(values)),
+            Season::Auto => {
+                let seasons = season::detect(known, step, &Limits::default());
+                found.extend(seasons.iter().map(|season| season.period_steps));
+            }
             Season::Steps(1) => {}
             Season::Steps(steps) => found.push(*steps),
         }
     }
     found
-}
-
-/// The seasons that show in the series, the strongest first.
-fn detected(_values: &[f64]) -> Vec<usize> {
-    Vec::new()
 }
 
 /// Scores that are no numbers would spoil every mean.
