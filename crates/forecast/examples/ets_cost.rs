@@ -95,13 +95,17 @@ fn competition(train: &[Vec<f64>], test: &[Vec<f64>]) {
         let mut out = vec![Moments::default(); steps.len()];
         let (mut totals, mut times, mut none) = (Vec::new(), Vec::new(), 0);
         for (train, test) in train.iter().zip(test) {
-            let begun = Instant::now();
-            let Some(model) = fit(train) else {
+            // The least of a few: other programs run here, too.
+            let once = |out: &mut Vec<Moments>| {
+                let begun = Instant::now();
+                fit(train)?.predict(&steps, out);
+                Some(begun.elapsed().as_secs_f64() * 1e3)
+            };
+            let Some(time) = (0..5).filter_map(|_| once(&mut out)).reduce(f64::min) else {
                 none += 1;
                 continue;
             };
-            model.predict(&steps, &mut out);
-            times.push(begun.elapsed().as_secs_f64() * 1e3);
+            times.push(time);
             totals.push(scores(train, test, &out));
         }
         let [smape, mase, msis, coverage] =

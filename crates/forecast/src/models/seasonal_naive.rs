@@ -14,7 +14,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ets::units::Units;
+use super::ets::units::{Units, phase_after};
 use super::{Fitted, Moments};
 
 /// The last value of a phase.
@@ -101,11 +101,9 @@ impl Fitted for SeasonalNaive {
     fn predict(&self, steps: &[u32], out: &mut [Moments]) {
         let season = self.phases.len();
         for (h, moments) in steps.iter().zip(out) {
-            let ahead = (*h).max(1) as usize - 1;
-            let Seen { value, cycles } = self.phases[(self.phase + ahead % season) % season];
-            // Exact: the quotient is no greater than a step, which has 32 bits.
-            #[allow(clippy::cast_precision_loss)]
-            let further = (ahead / season) as f64;
+            let (phase, further) = phase_after(self.phase, (*h).max(1) - 1, season);
+            let Seen { value, cycles } = self.phases[phase];
+            let further = f64::from(further);
             *moments = if cycles > 0 {
                 let changes = f64::from(cycles) + further;
                 self.units.outer(value, self.variance * changes)

