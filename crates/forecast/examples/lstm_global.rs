@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use evenkeel_forecast::lstm::{
     Architecture, Config, Context, Executor, LEVELS, LstmModel, Network, Part, Series, Trainer,
 };
-use evenkeel_forecast::metrics::pinball;
+use evenkeel_forecast::metrics::{interval_score, pinball, seasonal_scale, symmetric_error};
 
 #[path = "../src/testing.rs"]
 mod testing;
@@ -233,7 +233,41 @@ fn measure(network: &Arc<Network>, test: &[Owned]) {
         }
     }
     show("ALL", &whole);
+    competition(network, test);
     inference(network, test);
+}
+
+/// The M4 measures over 48 steps from one origin per series: the whole path, between the anchors too.
+fn competition(network: &Network, test: &[Owned]) {
+    let steps: Vec<u32> = (1..=48).collect();
+    let (mut sums, mut count) = ([0.0; 4], 0.0);
+    for owned in test.iter().filter(|owned| owned.group == "M4") {
+        let (past, rest) = owned.values.split_at(owned.score_from + 1);
+        let mut state = network.state(owned.context);
+        past.iter()
+            .for_each(|value| network.update(&mut state, Some(*value)));
+        let mut path = vec![[0.0; 7]; 48];
+        let (true, Some(scale)) = (
+            network.quantiles(&state, &steps, &mut path),
+            seasonal_scale(past, 24),
+        ) else {
+            continue;
+        };
+        let number = rest.len().min(48) as f64;
+        for (said, actual) in path.iter().zip(rest) {
+            sums[0] += symmetric_error(*actual, said[3]) / number;
+            sums[1] += (actual - said[3]).abs() / scale / number;
+            sums[2] += interval_score(said[0], said[6], 0.95, *actual) / scale / number;
+            sums[3] += f64::from(u8::from((said[0]..=said[6]).contains(actual))) / number;
+        }
+        count += 1.0;
+    }
+    if count > 0.0 {
+        let [smape, mase, msis, coverage] = sums.map(|sum| sum / count);
+        println!(
+            "\nM4, {count} series never seen: sMAPE {smape:.2}  MASE {mase:.3}  MSIS {msis:.2}  coverage {coverage:.3}"
+        );
+    }
 }
 
 fn score_series(network: &Arc<Network>, owned: &Owned, tallies: &mut [[Tally; 7]; 3]) {
@@ -248,7 +282,7 @@ fn score_series(network: &Arc<Network>, owned: &Owned, tallies: &mut [[Tally; 7]
         return;
     }
     let mut state = network.state(owned.context);
-    let season = owned.context.season.map(usize::from);
+    let season = owned.context.seasons[0].map(usize::from);
     let naive = |lag| Naive {
         lag,
         squares: [0.0; 7],
@@ -317,7 +351,7 @@ fn inference(network: &Arc<Network>, test: &[Owned]) {
         .collect();
     let count = values.len() as f64;
     let mut context = test[0].context;
-    context.season = None;
+    context.seasons = [None; 2];
     let mut state = network.state(context);
     let start = now();
     values
@@ -432,11 +466,15 @@ fn family(kind: usize, random: &mut Random) -> Owned {
         }
     });
     let values = values.collect();
-    let season = (kind == 0).then_some(24);
+    let seasons = if kind == 0 {
+        [Some(24), Some(168)]
+    } else {
+        [None; 2]
+    };
     let context = Context {
         start_s: 1_700_000_400,
         step_s: 3600,
-        season,
+        seasons,
         family: 0,
     };
     Owned {
@@ -473,8 +511,10 @@ fn read_directory(directory: &Path, season: Option<u16>) -> Result<Split, Box<dy
         let context = Context {
             start_s: first.0,
             step_s: u32::try_from(step)?,
-            season: season
-                .or((86_400 % step == 0).then(|| u16::try_from(86_400 / step).unwrap_or(0))),
+            seasons: [
+                season.or_else(|| steps_in(86_400, step)),
+                steps_in(604_800, step),
+            ],
             family: 0,
         };
         let values: Vec<f64> = rows.iter().map(|row| row.1).collect();
@@ -493,6 +533,12 @@ fn read_directory(directory: &Path, season: Option<u16>) -> Result<Split, Box<dy
         }
     }
     Ok((train, test))
+}
+
+/// How many steps make a period; none if they do not divide it.
+fn steps_in(period: i64, step: i64) -> Option<u16> {
+    let count = (period % step == 0).then_some(period / step)?;
+    u16::try_from(count).ok()
 }
 
 /// `YYYY-MM-DD hh:mm:ss,value` to seconds and value.
@@ -533,7 +579,7 @@ fn read_m4(train: &str, test: &str, season: u16) -> Result<Split, Box<dyn Error>
     let context = Context {
         start_s: 0,
         step_s: 3600,
-        season: Some(season),
+        seasons: [Some(season), Some(168)],
         family: 0,
     };
     let (mut learn, mut score) = (Vec::new(), Vec::new());

@@ -20,7 +20,7 @@ const HORIZONS: [u32; 3] = [1, 3, 6];
 const CONTEXT: Context = Context {
     start_s: 1_700_000_000,
     step_s: 600,
-    season: None,
+    seasons: [None; 2],
     family: 7,
 };
 /// Standard normal quantiles at `LEVELS`.
@@ -420,7 +420,7 @@ fn new_series_is_served_at_once_and_widely() {
 fn season_is_followed_between_the_anchors_too() {
     let season = 8_u32;
     let context = Context {
-        season: Some(8),
+        seasons: [None, Some(8)],
         ..CONTEXT
     };
     let shape = [0.0, 5.0, 1.0, 9.0, 2.0, 7.0, 3.0, 4.0];
@@ -465,7 +465,7 @@ proptest! {
     #[test]
     fn no_series_breaks_it(values in prop::collection::vec(awkward(), 1..60), season in prop::option::of(0_u16..12)) {
         let network = network(1);
-        let context = Context { season, start_s: i64::MIN, step_s: u32::MAX, family: 3 };
+        let context = Context { seasons: [season, Some(5)], start_s: i64::MIN, step_s: u32::MAX, family: 3 };
         let mut state = network.state(context);
         for value in &values {
             network.update(&mut state, Some(*value));

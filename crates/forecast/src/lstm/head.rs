@@ -7,8 +7,9 @@
 //! ```
 //! all as distances from the last value in units of the horizon. The gates let the network say how far
 //! the series returns to its level or follows its season, and learn only the rest; increments that are
-//! positive by construction keep the quantiles in order. Between anchors the parts (not the values) are
-//! interpolated over the logarithm of the horizon, so that the season keeps its shape.
+//! positive by construction keep the quantiles in order. Between anchors the numbers `z` (not the values)
+//! are interpolated over the logarithm of the horizon, so that the season keeps its shape; training meets
+//! horizons between the anchors as often as the anchors.
 //!
 //! Loss: pinball (Koenker and Bassett 1978), mean over levels and horizons, in units of the horizon.
 
@@ -26,8 +27,56 @@ pub(crate) const OUTPUTS: usize = 1 + 2 * SIDE + SKIPS;
 const PULL_MAX: f32 = 10.0;
 
 /// Start values of the biases: quantiles of about a normal whose mean absolute size is the unit, and
-/// gates that are nearly shut but for the season's.
-pub(crate) const START: [f32; OUTPUTS] = [0.0, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, -2.0, 0.0, -2.0, -2.0];
+/// gates that are nearly shut but for the seasons'.
+pub(crate) const START: [f32; OUTPUTS] = [
+    0.0, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, -2.0, -0.5, -2.0, -2.0, -1.0, -2.0, -2.0,
+];
+
+/// Where a horizon lies among the anchors: at one of them, and a share of the way to the next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Place {
+    anchor: usize,
+    share: f32,
+}
+
+impl Place {
+    /// Before the first anchor counts as the first, beyond the last as the last. `horizons` rise.
+    pub(crate) fn new(horizons: &[u32], step: u32) -> Self {
+        let anchor = horizons.partition_point(|h| *h <= step).saturating_sub(1);
+        let share = match (horizons.get(anchor), horizons.get(anchor + 1)) {
+            (Some(before), Some(after)) if *before < step => {
+                ratio(step, *before).log2() / ratio(*after, *before).log2()
+            }
+            (Some(_) | None, _) => 0.0,
+        };
+        Self { anchor, share }
+    }
+
+    /// The head's numbers at this place, from those at the anchors.
+    pub(crate) fn mix(&self, z: &[f32]) -> [f32; OUTPUTS] {
+        let here = &z[self.anchor * OUTPUTS..];
+        if self.share == 0.0 {
+            return std::array::from_fn(|n| here[n]);
+        }
+        std::array::from_fn(|n| here[n] + self.share * (here[n + OUTPUTS] - here[n]))
+    }
+
+    /// Adds the slopes by the numbers at this place to those by the numbers at the anchors.
+    pub(crate) fn spread(&self, slopes: &[f32; OUTPUTS], by_anchors: &mut [f32]) {
+        let target = &mut by_anchors[self.anchor * OUTPUTS..];
+        for (n, slope) in slopes.iter().enumerate() {
+            target[n] += (1.0 - self.share) * slope;
+            if self.share > 0.0 {
+                target[n + OUTPUTS] += self.share * slope;
+            }
+        }
+    }
+}
+
+#[allow(clippy::cast_possible_truncation)] // A ratio of horizons; its far digits do not matter.
+pub(crate) fn ratio(of: u32, to: u32) -> f32 {
+    (f64::from(of) / f64::from(to)) as f32
+}
 
 /// The head's answer for one horizon, before the candidates are put in.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,24 +88,13 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    pub(crate) fn new(z: &[f32]) -> Self {
+    pub(crate) fn new(z: &[f32; OUTPUTS]) -> Self {
         let side = |from: usize| std::array::from_fn(|j| softplus(z[from + j]));
         Self {
             base: z[0],
             up: side(1),
             down: side(1 + SIDE),
             gates: std::array::from_fn(|j| sigmoid(z[1 + 2 * SIDE + j])),
-        }
-    }
-
-    /// A share of the way from this to `other`.
-    pub(crate) fn towards(&self, other: &Self, share: f32) -> Self {
-        let between = |a: f32, b: f32| a + (b - a) * share;
-        Self {
-            base: between(self.base, other.base),
-            up: std::array::from_fn(|j| between(self.up[j], other.up[j])),
-            down: std::array::from_fn(|j| between(self.down[j], other.down[j])),
-            gates: std::array::from_fn(|j| between(self.gates[j], other.gates[j])),
         }
     }
 
@@ -82,7 +120,12 @@ impl Parts {
 
 /// The loss of one horizon's numbers `z` when `actual` (in units from the last value) came, and into
 /// `slopes` its derivative by each of them.
-pub(crate) fn loss(z: &[f32], candidates: &Candidates, actual: f32, slopes: &mut [f32]) -> f32 {
+pub(crate) fn loss(
+    z: &[f32; OUTPUTS],
+    candidates: &Candidates,
+    actual: f32,
+    slopes: &mut [f32; OUTPUTS],
+) -> f32 {
     let parts = Parts::new(z);
     let quantiles = parts.quantiles(&candidates.skips);
     let mut by_quantile = [0.0_f32; LEVELS.len()];
@@ -111,7 +154,7 @@ pub(crate) fn loss(z: &[f32], candidates: &Candidates, actual: f32, slopes: &mut
 }
 
 /// The loss alone.
-pub(crate) fn loss_only(z: &[f32], candidates: &Candidates, actual: f32) -> f32 {
+pub(crate) fn loss_only(z: &[f32; OUTPUTS], candidates: &Candidates, actual: f32) -> f32 {
     let quantiles = Parts::new(z).quantiles(&candidates.skips);
     let losses = quantiles.iter().zip(TRAINED).map(|(quantile, level)| {
         let over = actual - quantile;
@@ -127,13 +170,15 @@ mod tests {
     use super::*;
 
     const CANDIDATES: Candidates = Candidates {
-        skips: [0.7, -1.5, 0.4, 2.0],
+        skips: [0.7, -1.5, 0.4, 2.0, 0.3, -0.2, 1.1],
         unit: 1.0,
     };
 
     #[test]
     fn gradient_agrees_with_finite_differences() {
-        let mut z = [0.3, -0.4, 0.9, 0.1, 0.5, -1.0, 0.2, -0.6, 0.8, 0.1, -0.3];
+        let mut z = [
+            0.3, -0.4, 0.9, 0.1, 0.5, -1.0, 0.2, -0.6, 0.8, 0.1, -0.3, 0.4, -0.9, 0.6,
+        ];
         for actual in [-9.0, -1.1, 0.21, 0.9, 7.0] {
             let mut slopes = [0.0; OUTPUTS];
             let here = loss(&z, &CANDIDATES, actual, &mut slopes);
@@ -156,13 +201,37 @@ mod tests {
     }
 
     #[test]
+    fn a_place_gives_its_slopes_to_the_anchors_it_is_mixed_from() {
+        let z: Vec<f32> = (0..3 * u16::try_from(OUTPUTS).unwrap())
+            .map(|n| f32::from(n * n))
+            .collect();
+        for (step, anchor, share) in [
+            (1, 0, 0.0),
+            (2, 1, 0.0),
+            (4, 1, 0.5),
+            (8, 2, 0.0),
+            (99, 2, 0.0),
+        ] {
+            let place = Place::new(&[1, 2, 8], step);
+            assert_eq!(
+                (place.anchor, (place.share - share).abs() < 1e-6),
+                (anchor, true),
+                "{step}"
+            );
+            let weights: [f32; OUTPUTS] =
+                std::array::from_fn(|n| if n % 2 == 0 { 1.0 } else { -2.0 });
+            let mut slopes = vec![0.0; z.len()];
+            place.spread(&weights, &mut slopes);
+            let mixed: f32 = place.mix(&z).iter().zip(weights).map(|(m, w)| m * w).sum();
+            let spread: f32 = z.iter().zip(&slopes).map(|(z, s)| z * s).sum();
+            assert!((mixed - spread).abs() < 0.1, "{mixed} {spread}");
+        }
+    }
+
+    #[test]
     fn quantiles_never_cross() {
         for scale in [0.1, 3.0, 50.0, 1e4] {
-            let z: Vec<f32> = START
-                .iter()
-                .enumerate()
-                .map(|(i, b)| if i % 2 == 0 { b * scale } else { -scale })
-                .collect();
+            let z = std::array::from_fn(|i| if i % 2 == 0 { START[i] * scale } else { -scale });
             let parts = Parts::new(&z);
             let quantiles = parts.quantiles(&CANDIDATES.skips);
             assert!(

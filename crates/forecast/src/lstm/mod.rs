@@ -36,7 +36,7 @@ pub use head::LEVELS;
 pub use model::{LstmModel, Slot};
 pub use network::{Network, State};
 pub use part::{Part, Series};
-pub use track::{Context, SEASON_MAX};
+pub use track::{Context, SEASON_MAX, SEASONS};
 pub use trainer::{Executor, Progress, Sequential, Trainer};
 
 /// The most cells that a network may have.

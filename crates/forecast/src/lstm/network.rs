@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use super::cell::{self, Shape};
 use super::gemm::{LANE, View, multiply_add};
-use super::head::{LEVELS, OUTPUTS, Parts, START};
+use super::head::{LEVELS, OUTPUTS, Parts, Place, START, ratio};
 use super::random::Random;
 use super::track::{Context, Track, input_count};
 use super::{Architecture, ArchitectureError, HIDDEN_MAX, HORIZONS_MAX};
 use crate::VALUE_LIMIT;
 
-const INPUTS_MAX: usize = (17 + HORIZONS_MAX).next_multiple_of(4);
+const INPUTS_MAX: usize = input_count(HORIZONS_MAX);
 const ROW_MAX: usize = INPUTS_MAX + HIDDEN_MAX;
 const COLUMNS_MAX: usize = (OUTPUTS * HORIZONS_MAX).next_multiple_of(LANE);
 /// Series that are updated together, so that each weight is read once for all of them.
@@ -257,17 +257,10 @@ impl Network {
         let (hidden, columns) = (self.sizes.cell.hidden, self.sizes.columns);
         let (a, b) = (View::new(&state.hidden, hidden), View::new(matrix, columns));
         multiply_add((1, hidden, columns), a, b, z, columns);
-        let mut anchors = [Parts::default(); HORIZONS_MAX];
-        let count = self.architecture.horizons.len();
-        for (anchor, z) in anchors.iter_mut().zip(z.chunks_exact(OUTPUTS)).take(count) {
-            *anchor = Parts::new(z);
-        }
         for (step, out) in steps.iter().zip(out) {
             let step = (*step).max(1);
             let candidates = state.track.candidates(step);
-            let quantiles = self
-                .between(&anchors[..count], step)
-                .quantiles(&candidates.skips);
+            let quantiles = self.parts(z, step).quantiles(&candidates.skips);
             for (out, quantile) in out.iter_mut().zip(quantiles) {
                 let value = state.track.last() + candidates.unit * f64::from(quantile);
                 *out = value.clamp(-VALUE_LIMIT, VALUE_LIMIT);
@@ -276,21 +269,13 @@ impl Network {
         true
     }
 
-    /// The head's answer at any horizon, from those at the anchors.
-    fn between(&self, anchors: &[Parts], step: u32) -> Parts {
-        let horizons = &self.architecture.horizons;
-        let above = horizons.partition_point(|h| *h < step);
-        if above == 0 {
-            return anchors[0];
-        }
-        let before = horizons[above - 1];
-        let times = ratio(step, before);
-        match horizons.get(above) {
-            Some(after) => {
-                let share = times.log2() / ratio(*after, before).log2();
-                anchors[above - 1].towards(&anchors[above], share)
-            }
-            None => anchors[above - 1].widened(times.sqrt()),
+    /// The head's answer at any horizon, from its numbers at the anchors.
+    fn parts(&self, z: &[f32], step: u32) -> Parts {
+        let parts = Parts::new(&Place::new(&self.architecture.horizons, step).mix(z));
+        let last = self.architecture.horizons.last().copied();
+        match last {
+            Some(last) if last < step => parts.widened(ratio(step, last).sqrt()),
+            Some(_) | None => parts,
         }
     }
 
@@ -299,9 +284,4 @@ impl Network {
             && state.hidden.len() == self.sizes.cell.hidden
             && state.cell.len() == self.sizes.cell.hidden
     }
-}
-
-#[allow(clippy::cast_possible_truncation)] // A ratio of horizons; its far digits do not matter.
-fn ratio(of: u32, to: u32) -> f32 {
-    (f64::from(of) / f64::from(to)) as f32
 }

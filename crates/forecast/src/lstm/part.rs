@@ -7,7 +7,7 @@
 
 use super::cell::Tape;
 use super::gemm::{View, multiply_add, multiply_transposed_add};
-use super::head::{self, OUTPUTS};
+use super::head::{self, OUTPUTS, Place};
 use super::network::Sizes;
 use super::random::Random;
 use super::track::{Candidates, Context, Track};
@@ -56,6 +56,8 @@ struct Lane {
     /// That of the series, moved to where the lane began.
     context: Context,
     track: Track,
+    /// Draws the horizons that are scored.
+    random: Random,
     hidden: Vec<f32>,
     cell: Vec<f32>,
 }
@@ -74,6 +76,7 @@ impl Lane {
             stretches_left: 1,
             track: Track::new(&context),
             context,
+            random: Random::new(0, u64::try_from(index).unwrap_or(0)),
             hidden: vec![0.0; hidden],
             cell: vec![0.0; hidden],
         }
@@ -87,9 +90,9 @@ impl Lane {
 /// One forecast whose outcome is known.
 #[derive(Clone, Copy, Debug)]
 struct Term {
-    /// Row of the scored hidden states, and anchor.
+    /// Row of the scored hidden states.
     row: usize,
-    anchor: usize,
+    place: Place,
     candidates: Candidates,
     actual: f32,
 }
@@ -180,12 +183,12 @@ impl Part {
         let mut score = Score::default();
         self.slopes.fill(0.0);
         for term in &self.terms {
-            let from = term.row * self.sizes.columns + term.anchor * OUTPUTS;
-            let (z, slopes) = (
-                &self.outputs[from..from + OUTPUTS],
-                &mut self.slopes[from..from + OUTPUTS],
-            );
-            score.sum += f64::from(head::loss(z, &term.candidates, term.actual, slopes));
+            let row = term.row * self.sizes.columns;
+            let z = term.place.mix(&self.outputs[row..]);
+            let mut slopes = [0.0; OUTPUTS];
+            let loss = head::loss(&z, &term.candidates, term.actual, &mut slopes);
+            term.place.spread(&slopes, &mut self.slopes[row..]);
+            score.sum += f64::from(loss);
             score.count += 1;
         }
         self.training = score;
@@ -207,9 +210,10 @@ impl Part {
             while lanes.iter().any(|lane| !lane.is_finished()) {
                 self.stretch(weights, data, &mut lanes, 0);
                 for term in &self.terms {
-                    let from = term.row * self.sizes.columns + term.anchor * OUTPUTS;
-                    let z = &self.outputs[from..from + OUTPUTS];
-                    let loss = head::loss_only(z, &term.candidates, term.actual);
+                    let z = term
+                        .place
+                        .mix(&self.outputs[term.row * self.sizes.columns..]);
+                    let loss = head::loss_only(&z, &term.candidates, term.actual);
                     self.validation.sum += f64::from(loss);
                     self.validation.count += 1;
                 }
@@ -227,6 +231,7 @@ impl Part {
             .below((end + 1).saturating_sub(self.config.sequence));
         let mut lane = Lane::begin(series, index, at, self.sizes.cell.hidden);
         lane.end = end;
+        lane.random = self.random.fork();
         lane.stretches_left = 1 + self.random.below(self.config.stretches_max);
         lane
     }
@@ -351,32 +356,36 @@ impl Part {
     }
 }
 
-/// The forecasts made at a lane's present step whose outcomes lie before its end.
+/// The forecasts made at a lane's present step whose outcomes lie before its end: one at a random horizon
+/// of each stretch from anchor to anchor, so that what is interpolated is trained, too.
 fn collect(
     terms: &mut Vec<Term>,
     architecture: &Architecture,
-    lane: &Lane,
+    lane: &mut Lane,
     values: &[f64],
     row: usize,
 ) {
     if lane.track.seen() == 0 {
         return;
     }
-    for (anchor, horizon) in architecture.horizons.iter().enumerate() {
-        let ahead = usize::try_from(*horizon).unwrap_or(usize::MAX);
-        let outcome = values
-            .get(lane.at.saturating_add(ahead))
-            .filter(|v| v.is_finite());
-        if let Some(outcome) = outcome {
+    let horizons = &architecture.horizons;
+    let mut before = 0;
+    for anchor in horizons {
+        let width = usize::try_from(anchor - before).unwrap_or(usize::MAX);
+        let back = u32::try_from(lane.random.below(width)).unwrap_or(0);
+        let horizon = anchor - back;
+        before = *anchor;
+        let ahead = usize::try_from(horizon).unwrap_or(usize::MAX);
+        let outcome = values.get(lane.at.saturating_add(ahead));
+        if let Some(outcome) = outcome.filter(|value| value.is_finite()) {
             let outcome = outcome.clamp(-crate::VALUE_LIMIT, crate::VALUE_LIMIT);
-            let candidates = lane.track.candidates(*horizon);
+            let candidates = lane.track.candidates(horizon);
             let moved = (outcome - lane.track.last()) / candidates.unit;
-            #[allow(clippy::cast_possible_truncation)]
-            // Within the range; far digits do not matter.
+            #[allow(clippy::cast_possible_truncation)] // In range; its far digits do not matter.
             let actual = moved.clamp(-TARGET_MAX, TARGET_MAX) as f32;
             terms.push(Term {
                 row,
-                anchor,
+                place: Place::new(horizons, horizon),
                 candidates,
                 actual,
             });

@@ -13,6 +13,11 @@ impl Random {
         mixed
     }
 
+    /// A generator of its own, drawn from this one.
+    pub(crate) fn fork(&mut self) -> Self {
+        Self(self.next())
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         mix(self.0)

@@ -8,8 +8,8 @@
 //! - *scale* `s`: exponentially weighted mean of the absolute differences, memory 32 steps, kept above
 //!   a tenth of the same with a memory of 512 steps, so that a calm hour does not make a burst infinite;
 //! - *level*: exponentially weighted mean, memory 32; *stray*: the mean absolute distance from it;
-//! - *profile*: per phase of the season a mean of the values there, weight 0.3 for the newest;
-//! - *shift*: exponentially weighted mean of `value - profile`, weight 0.2.
+//! - *profile*: per phase of a season a mean of the values there, weight 0.3 for the newest;
+//! - *shift*: exponentially weighted mean of `value - profile`, weight 0.2, for each profile.
 //!
 //! A mean of fewer values than its memory is their plain mean. A gap changes none of these.
 
@@ -29,22 +29,25 @@ pub struct Context {
     pub start_s: i64,
     /// How long a step is, in seconds.
     pub step_s: u32,
-    /// How many steps make a season, if it has one: 2 to [`SEASON_MAX`], anything else counts as none.
-    pub season: Option<u16>,
+    /// How many steps make a season, for up to two of them (a day and a week, the order being the same for
+    /// all series): 2 to [`SEASON_MAX`], anything else counts as none.
+    pub seasons: [Option<u16>; SEASONS],
     /// Any number that is the same for like properties (a hash of the property's name), or 0 for none.
     pub family: u64,
 }
 
-/// How many inputs do not depend on the horizons.
-const FIXED: usize = 17;
-/// How many candidates for the median there are besides the last value.
-pub(crate) const SKIPS: usize = 4;
+/// How many seasons a series may have.
+pub const SEASONS: usize = 2;
+/// How many inputs have nothing to do with a season.
+const FIXED: usize = 16;
+/// How many candidates for the median there are besides the last value: the level, and three per season.
+pub(crate) const SKIPS: usize = 1 + 3 * SEASONS;
 /// Ratios are kept within this.
 const RATIO_MAX: f64 = 1e6;
 
 /// How many inputs a step has with so many horizons; rounded up to a multiple of 4 for the products.
-pub(crate) fn input_count(horizons: usize) -> usize {
-    (FIXED + horizons).next_multiple_of(4)
+pub(crate) const fn input_count(horizons: usize) -> usize {
+    (FIXED + SEASONS * (1 + horizons)).next_multiple_of(4)
 }
 
 /// See the module's header.
@@ -61,20 +64,75 @@ pub(crate) struct Track {
     stray: f64,
     swing: f64,
     swing_long: f64,
+    /// What the profiles are counted from: the first value, so that `f32` is fine enough.
+    origin: f64,
+    profiles: [Profile; SEASONS],
+}
+
+/// The mean course of one season; empty if there is none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Profile {
+    values: Vec<f32>,
+    /// How many values each phase has had, up to 255.
+    filled: Vec<u8>,
     /// `value - profile` at the last observation, and its weighted mean.
     residual: f64,
     shift: f64,
-    /// What the profile is counted from: the first value, so that `f32` is fine enough.
-    origin: f64,
-    profile: Vec<f32>,
-    /// How many values each phase has had, up to 255.
-    filled: Vec<u8>,
+}
+
+impl Profile {
+    fn new(season: Option<u16>) -> Self {
+        let season = match season {
+            Some(season) if (2..=SEASON_MAX).contains(&season) => usize::from(season),
+            Some(_) | None => 0,
+        };
+        Self {
+            values: vec![0.0; season],
+            filled: vec![0; season],
+            ..Self::default()
+        }
+    }
+
+    fn is_sound(&self, season: Option<u16>) -> bool {
+        let due = Self::new(season).values.len();
+        let within = |x: f64| x.abs() <= 4.0 * VALUE_LIMIT;
+        self.values.len() == due
+            && self.filled.len() == due
+            && self.values.iter().all(|value| within(f64::from(*value)))
+            && within(self.residual)
+            && within(self.shift)
+    }
+
+    fn phase(&self, step: u64) -> Option<usize> {
+        let season = u64::try_from(self.values.len()).unwrap_or(0);
+        usize::try_from(step.checked_rem(season)?).ok()
+    }
+
+    /// The mean at the phase of `step`, if there was a value yet.
+    fn at(&self, step: u64) -> Option<f64> {
+        let phase = self.phase(step)?;
+        (self.filled[phase] > 0).then(|| f64::from(self.values[phase]))
+    }
+
+    fn take(&mut self, step: u64, value: f64) {
+        let Some(phase) = self.phase(step) else {
+            return;
+        };
+        let (mean, filled) = (f64::from(self.values[phase]), self.filled[phase]);
+        if filled > 0 {
+            self.residual = value - mean;
+            self.shift += 0.2 * (self.residual - self.shift);
+        }
+        let weight = (1.0 / (f64::from(filled) + 1.0)).max(0.3);
+        self.values[phase] = float(mean + weight * (value - mean));
+        self.filled[phase] = filled.saturating_add(1);
+    }
 }
 
 /// The candidates for the median at one horizon, as distances from the last value in `unit`s.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Candidates {
-    /// Level, season, season's residual, season's shift.
+    /// Level; then for each season its profile, its residual and its shift.
     pub(crate) skips: [f32; SKIPS],
     /// How much the series may be expected to move over the horizon.
     pub(crate) unit: f64,
@@ -82,10 +140,6 @@ pub(crate) struct Candidates {
 
 impl Track {
     pub(crate) fn new(context: &Context) -> Self {
-        let season = match context.season {
-            Some(season) if (2..=SEASON_MAX).contains(&season) => usize::from(season),
-            Some(_) | None => 0,
-        };
         Self {
             steps: 0,
             seen: 0,
@@ -95,11 +149,8 @@ impl Track {
             stray: 0.0,
             swing: 0.0,
             swing_long: 0.0,
-            residual: 0.0,
-            shift: 0.0,
             origin: 0.0,
-            profile: vec![0.0; season],
-            filled: vec![0; season],
+            profiles: context.seasons.map(Profile::new),
         }
     }
 
@@ -120,24 +171,14 @@ impl Track {
 
     /// Whether this may be what [`Track::new`] for `context` has become (a stored one may be damaged).
     pub(crate) fn is_sound(&self, context: &Context) -> bool {
-        let season = Self::new(context).profile.len();
         let within = |x: f64| x.abs() <= 2.0 * VALUE_LIMIT;
         let positive = |x: f64| (0.0..=4.0 * VALUE_LIMIT).contains(&x);
-        self.profile.len() == season
-            && self.filled.len() == season
-            && self.profile.iter().all(|p| p.is_finite())
-            && [
-                self.last,
-                self.level,
-                self.residual / 2.0,
-                self.shift / 2.0,
-                self.origin,
-            ]
-            .iter()
-            .all(|x| within(*x))
+        let mut profiles = self.profiles.iter().zip(context.seasons);
+        profiles.all(|(profile, season)| profile.is_sound(season))
+            && [self.last, self.level, self.origin].into_iter().all(within)
             && [self.stray, self.swing, self.swing_long]
-                .iter()
-                .all(|x| positive(*x))
+                .into_iter()
+                .all(positive)
             && u64::from(self.seen).saturating_add(u64::from(self.gap)) <= self.steps
     }
 
@@ -150,7 +191,6 @@ impl Track {
         inputs: &mut [f32],
     ) {
         inputs.fill(0.0);
-        let phase = self.phase(0);
         match observed.filter(|value| value.is_finite()) {
             Some(value) => {
                 let value = value.clamp(-VALUE_LIMIT, VALUE_LIMIT);
@@ -160,7 +200,7 @@ impl Track {
                     inputs[1] = squash(ratio(value - self.level, scale));
                 }
                 inputs[2] = squash(float(f64::from(self.gap)));
-                self.take(value, phase);
+                self.take(value);
             }
             None => {
                 inputs[3] = 1.0;
@@ -170,14 +210,14 @@ impl Track {
         self.steps = self.steps.saturating_add(1);
         if self.seen > 0 {
             self.describe(&mut inputs[4..8]);
-            self.seasonal(horizons, &mut inputs[16..]);
+            self.seasonal(horizons, &mut inputs[FIXED..]);
         }
         calendar(context, self.steps - 1, &mut inputs[8..12]);
         family(context.family, &mut inputs[12..16]);
     }
 
     /// Updates the statistics by a value.
-    fn take(&mut self, value: f64, phase: Option<usize>) {
+    fn take(&mut self, value: f64) {
         let seen = f64::from(self.seen);
         if self.seen == 0 {
             (self.origin, self.level) = (value, value);
@@ -190,17 +230,8 @@ impl Track {
             self.stray += ((value - self.level).abs() - self.stray) * (1.0 / seen).max(1.0 / 32.0);
             self.level += (value - self.level) * share;
         }
-        if let Some(phase) = phase {
-            let filled = self.filled[phase];
-            let mean = f64::from(self.profile[phase]);
-            let above = value - self.origin;
-            if filled > 0 {
-                self.residual = above - mean;
-                self.shift += 0.2 * (self.residual - self.shift);
-            }
-            let weight = (1.0 / (f64::from(filled) + 1.0)).max(0.3);
-            self.profile[phase] = float(mean + weight * (above - mean));
-            self.filled[phase] = filled.saturating_add(1);
+        for profile in &mut self.profiles {
+            profile.take(self.steps, value - self.origin);
         }
         self.last = value;
         self.gap = 0;
@@ -233,49 +264,48 @@ impl Track {
         out[3] = float(seen / (seen + 16.0));
     }
 
-    /// Where in the season the step `ahead` of the next one is.
-    fn phase(&self, ahead: u64) -> Option<usize> {
-        let season = u64::try_from(self.profile.len()).unwrap_or(0);
-        let phase = self.steps.wrapping_add(ahead).checked_rem(season)?;
-        usize::try_from(phase).ok()
-    }
-
-    /// The distances to the profile at each horizon, and whether there is one.
+    /// For each season whether its next phase is known, and the distances to its profile at the horizons.
     fn seasonal(&self, horizons: &[u32], out: &mut [f32]) {
-        let (known, out) = (
-            self.phase(0).is_some_and(|p| self.filled[p] > 0),
-            &mut out[..=horizons.len()],
-        );
-        if !known {
-            return;
-        }
-        out[0] = 1.0;
-        for (slot, horizon) in out[1..].iter_mut().zip(horizons) {
-            let candidates = self.candidates(*horizon);
-            *slot = squash(candidates.skips[1]);
+        for (n, profile) in self.profiles.iter().enumerate() {
+            if profile.at(self.steps).is_none() {
+                continue;
+            }
+            let out = &mut out[n * (1 + horizons.len())..][..=horizons.len()];
+            out[0] = 1.0;
+            for (slot, horizon) in out[1..].iter_mut().zip(horizons) {
+                *slot = squash(self.candidates(*horizon).skips[1 + 3 * n]);
+            }
         }
     }
 
     /// The candidates for the median `ahead` (>= 1) steps after the last one gone by.
     pub(crate) fn candidates(&self, ahead: u32) -> Candidates {
         let scale = self.scale();
-        let reach = f64::from(ahead).powf(0.75) * scale;
+        // `ahead` to the power of 3/4.
+        let root = f64::from(ahead).sqrt();
+        let reach = root * root.sqrt() * scale;
         let unit = scale.max(reach.min(1.5 * self.stray));
-        let mut skips = [ratio(self.level - self.last, unit), 0.0, 0.0, 0.0];
-        if let Some(phase) = self.phase(u64::from(ahead.saturating_sub(1)))
-            && self.filled[phase] > 0
-        {
-            let profile = self.origin + f64::from(self.profile[phase]);
-            skips[1] = ratio(profile - self.last, unit);
-            skips[2] = ratio(self.residual, unit);
-            skips[3] = ratio(self.shift, unit);
+        let mut skips = [0.0; SKIPS];
+        skips[0] = ratio(self.level - self.last, unit);
+        let step = self
+            .steps
+            .saturating_add(u64::from(ahead.saturating_sub(1)));
+        for (profile, skips) in self.profiles.iter().zip(skips[1..].chunks_exact_mut(3)) {
+            if let Some(mean) = profile.at(step) {
+                skips[0] = ratio(self.origin + mean - self.last, unit);
+                skips[1] = ratio(profile.residual, unit);
+                skips[2] = ratio(profile.shift, unit);
+            }
         }
         Candidates { skips, unit }
     }
 
     /// Bytes on the heap.
     pub(crate) fn bytes(&self) -> usize {
-        5 * self.profile.len()
+        self.profiles
+            .iter()
+            .map(|profile| 5 * profile.values.len())
+            .sum()
     }
 }
 
@@ -325,7 +355,7 @@ mod tests {
     const CONTEXT: Context = Context {
         start_s: 0,
         step_s: 3600,
-        season: Some(6),
+        seasons: [Some(6), None],
         family: 9,
     };
     const HORIZONS: [u32; 3] = [1, 4, 8];
