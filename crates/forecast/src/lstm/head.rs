@@ -13,7 +13,7 @@
 //!
 //! Loss: pinball (Koenker and Bassett 1978), mean over levels and horizons, in units of the horizon.
 
-use super::math::{sigmoid, softplus};
+use super::math::{ln, sigmoid, sigmoid_all, softplus_all};
 use super::track::{Candidates, SKIPS};
 
 /// The levels of the quantiles.
@@ -45,7 +45,7 @@ impl Place {
         let anchor = horizons.partition_point(|h| *h <= step).saturating_sub(1);
         let share = match (horizons.get(anchor), horizons.get(anchor + 1)) {
             (Some(before), Some(after)) if *before < step => {
-                ratio(step, *before).log2() / ratio(*after, *before).log2()
+                ln(ratio(step, *before)) / ln(ratio(*after, *before))
             }
             (Some(_) | None, _) => 0.0,
         };
@@ -89,12 +89,17 @@ pub(crate) struct Parts {
 
 impl Parts {
     pub(crate) fn new(z: &[f32; OUTPUTS]) -> Self {
-        let side = |from: usize| std::array::from_fn(|j| softplus(z[from + j]));
+        // Padded to whole vectors.
+        let (mut widths, mut gates) = ([0.0; 8], [0.0; 8]);
+        widths[..2 * SIDE].copy_from_slice(&z[1..=2 * SIDE]);
+        gates[..SKIPS].copy_from_slice(&z[1 + 2 * SIDE..]);
+        softplus_all(&mut widths);
+        sigmoid_all(&mut gates);
         Self {
             base: z[0],
-            up: side(1),
-            down: side(1 + SIDE),
-            gates: std::array::from_fn(|j| sigmoid(z[1 + 2 * SIDE + j])),
+            up: std::array::from_fn(|j| widths[j]),
+            down: std::array::from_fn(|j| widths[SIDE + j]),
+            gates: std::array::from_fn(|j| gates[j]),
         }
     }
 

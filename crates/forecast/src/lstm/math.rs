@@ -57,6 +57,14 @@ pub(crate) fn tanh_all(values: &mut [f32]) {
     }
 }
 
+/// Softplus of each.
+#[inline(never)] // As above.
+pub(crate) fn softplus_all(values: &mut [f32]) {
+    for value in values {
+        *value = softplus(*value);
+    }
+}
+
 /// `ln x` for positive, normal `x`; anything less counts as the smallest normal number.
 #[inline(always)]
 pub(crate) fn ln(x: f32) -> f32 {
