@@ -4,7 +4,7 @@
 //! (Hyndman, Koehler, Ord and Snyder 2008, equation 5.3), and innovations are linear in the initial state
 //! and smooth in the four smoothing parameters. So it is solved as what it is, nonlinear least squares:
 //! Levenberg-Marquardt (Marquardt 1963) with exact derivatives, run along with the recursion, and with
-//! parameters held in their boxes by projection. There often are two minima, one where the level hardly
+//! parameters that would leave their boxes put on the bound. There often are two minima, one where the level hardly
 //! learns and the start does it all, and one where it follows: the search begins at the best point of a
 //! coarse grid on either side, and the better end is kept.
 //!
@@ -17,7 +17,7 @@
 //! Invariants: the sum of squares never rises from one iteration to the next; the count of iterations is
 //! bounded; the result is finite.
 
-use super::form::{DAMPING, Form, SHARE, Shares, Smoothing, Start, Trend, admissible};
+use super::form::{DAMPING, Form, GAMMA, SHARE, Shares, Smoothing, Start, Trend, admissible};
 use super::normal::Normal;
 use super::start;
 use super::wake::{Layout, Row, Wake};
@@ -43,6 +43,9 @@ const LIVELY: [f64; 4] = [0.2, 0.5, 0.8, 0.97];
 
 /// A steady level is not searched for where its sum of squares begins so many times above the other's.
 const HOPELESS: f64 = 2.0;
+
+/// How many parameters have bounds.
+const BOUNDED: usize = 4;
 
 /// What was estimated.
 #[derive(Clone, Debug)]
@@ -77,7 +80,7 @@ impl Problem<'_> {
         let mut best = self.descend(match self.known {
             Some(known) => {
                 let Smoothing { alpha, gamma, .. } = known.smoothing;
-                self.best_of_grid(&known.start, &[alpha], &[gamma])
+                self.best_of_grid(&known.start, &[alpha], &[gamma, 0.0])
             }
             None => self.best_of_grid(&start, &LIVELY, self.gammas()),
         });
@@ -107,9 +110,10 @@ impl Problem<'_> {
             let before = best.1;
             self.linearise(&best.0, &mut normal);
             self.hold_at_bounds(&best.0.shares, &mut normal);
+            let held = normal.fixed();
             while damp <= DAMP_MAX {
-                let step = normal.solve(damp);
-                let next = self.moved(&best.0, &step);
+                normal.restore(&held);
+                let next = self.moved(&best.0, &mut normal, damp);
                 let squares = self.squares_if_admissible(&next.shares, &next.start);
                 if squares < best.1 {
                     best = (next, squares);
@@ -127,7 +131,7 @@ impl Problem<'_> {
 
     fn gammas(&self) -> &'static [f64] {
         if self.form.seasonal() {
-            &[0.02, 0.5]
+            &[0.0, 0.05, 0.5]
         } else {
             &[0.1]
         }
@@ -289,25 +293,63 @@ impl Problem<'_> {
         normal.finish();
     }
 
-    /// A parameter at a bound that the gradient would push through it stays there.
-    fn hold_at_bounds(&self, shares: &Shares, normal: &mut Normal) {
+    /// The parameters that have bounds: where they are in the vector, their value and their bounds.
+    fn bounded(&self, shares: &Shares) -> impl Iterator<Item = (usize, f64, (f64, f64))> {
         let layout = Layout::of(self.form);
-        let mut hold = |index: Option<usize>, value: f64, (low, high): (f64, f64)| {
-            if let Some(index) = index {
-                let down = normal.descent(index) < 0.0;
-                if (value <= low && down) || (value >= high && !down) {
-                    normal.hold(index);
-                }
-            }
-        };
-        hold(Some(layout.alpha), shares.alpha, SHARE);
-        hold(layout.beta, shares.beta, SHARE);
-        hold(layout.gamma, shares.gamma, SHARE);
-        hold(layout.phi, shares.phi, DAMPING);
+        [
+            (Some(layout.alpha), shares.alpha, SHARE),
+            (layout.beta, shares.beta, SHARE),
+            (layout.gamma, shares.gamma, GAMMA),
+            (layout.phi, shares.phi, DAMPING),
+        ]
+        .into_iter()
+        .filter_map(|(index, value, bounds)| Some((index?, value, bounds)))
     }
 
-    /// The point a step further, within the bounds.
-    fn moved(&self, from: &Point, step: &[f64]) -> Point {
+    /// A parameter at a bound that the gradient would push through it stays there.
+    fn hold_at_bounds(&self, shares: &Shares, normal: &mut Normal) {
+        for (index, value, (low, high)) in self.bounded(shares) {
+            let down = normal.descent(index) < 0.0;
+            if (value <= low && down) || (value >= high && !down) {
+                normal.fix(index, 0.0);
+            }
+        }
+    }
+
+    /// The point a step further. A parameter that would leave its bounds goes to the bound, and the
+    /// others take the step that is best then.
+    fn moved(&self, from: &Point, normal: &mut Normal, damp: f64) -> Point {
+        let layout = Layout::of(self.form);
+        let mut step = self.bounded_step(from, normal, damp);
+        let to = self.stepped(from, &step);
+        let Some(gamma) = layout.gamma else { return to };
+        if admissible(self.form, &to.shares.smoothing(self.form)) {
+            return to;
+        }
+        // A season that learns a little is not admissible beside a lively slope; one that is fixed is.
+        normal.fix(gamma, -from.shares.gamma);
+        step = self.bounded_step(from, normal, damp);
+        self.stepped(from, &step)
+    }
+
+    fn bounded_step(&self, from: &Point, normal: &mut Normal, damp: f64) -> Vec<f64> {
+        let mut step = normal.solve(damp);
+        for _ in 0..BOUNDED {
+            let leaves = self
+                .bounded(&from.shares)
+                .find_map(|(index, value, (low, high))| {
+                    let to = value + step[index];
+                    let bound = to.clamp(low, high);
+                    ((to - bound).abs() > 1e-12).then_some((index, bound - value))
+                });
+            let Some((index, by)) = leaves else { break };
+            normal.fix(index, by);
+            step = normal.solve(damp);
+        }
+        step
+    }
+
+    fn stepped(&self, from: &Point, step: &[f64]) -> Point {
         let layout = Layout::of(self.form);
         let within = |value: f64, index: Option<usize>, (low, high): (f64, f64)| match index {
             Some(index) => (value + step[index]).clamp(low, high),
@@ -316,7 +358,7 @@ impl Problem<'_> {
         let mut to = from.clone();
         to.shares.alpha = within(to.shares.alpha, Some(layout.alpha), SHARE);
         to.shares.beta = within(to.shares.beta, layout.beta, SHARE);
-        to.shares.gamma = within(to.shares.gamma, layout.gamma, SHARE);
+        to.shares.gamma = within(to.shares.gamma, layout.gamma, GAMMA);
         to.shares.phi = within(to.shares.phi, layout.phi, DAMPING);
         to.start.level += step[layout.level];
         if let Some(slope) = layout.slope {

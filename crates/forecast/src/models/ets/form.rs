@@ -2,7 +2,7 @@
 //!
 //! Source: Hyndman, Koehler, Ord and Snyder (2008), "Forecasting with Exponential Smoothing", chapter 2
 //! (the taxonomy) and chapter 10 (the limits). Invariant: what is estimated lies in
-//! `0 < alpha < 1, 0 < beta < alpha, 0 < gamma < 1, 0.8 <= phi <= 0.98`, the second kept by writing
+//! `0 < alpha < 1, 0 < beta < alpha, 0 <= gamma < 1, 0.8 <= phi <= 0.98`, the second kept by writing
 //! `beta = alpha * beta_share`, and is [`admissible`]: what was long ago is forgotten. Without a season
 //! all of that region is; with one, the usual `gamma < 1 - alpha` is sufficient in most of it, yet
 //! rules out good models, so that the condition itself is checked.
@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 
 /// The least and the greatest value of a share in (0, 1), as in the authors' own software.
 pub(super) const SHARE: (f64, f64) = (1e-4, 0.9999);
+
+/// The limits of `gamma`. At 0 the season is fixed.
+pub(super) const GAMMA: (f64, f64) = (0.0, 0.9999);
 
 /// The limits of the damping: below it is hardly a trend, above hardly damped.
 pub(super) const DAMPING: (f64, f64) = (0.8, 0.98);
@@ -129,9 +132,10 @@ impl Shares {
 /// (1 - phi B)(1 - B^m) + (alpha (1 - phi B) + beta phi) (B + ... + B^m) + gamma B^m (1 - phi B)
 /// ```
 ///
-/// The root 1 that level and season share is harmless and left out.
+/// The root 1 that level and season share is harmless and left out. A season that is fixed is never
+/// forgotten, and meant not to be; what is left then always fades.
 pub(super) fn admissible(form: Form, by: &Smoothing) -> bool {
-    if !form.seasonal() {
+    if !form.seasonal() || by.gamma == 0.0 {
         return true;
     }
     let Smoothing {

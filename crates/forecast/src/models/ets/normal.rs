@@ -21,7 +21,8 @@ pub(super) struct Normal {
     errors: [f64; ROWS],
     waiting: usize,
     root: Vec<f64>,
-    held: Vec<bool>,
+    /// Steps that are laid down.
+    fixed: Vec<Option<f64>>,
 }
 
 impl Normal {
@@ -34,7 +35,7 @@ impl Normal {
             errors: [0.0; ROWS],
             waiting: 0,
             root: vec![0.0; count * count],
-            held: vec![false; count],
+            fixed: vec![None; count],
         }
     }
 
@@ -44,7 +45,7 @@ impl Normal {
         self.rows.fill(0.0);
         self.errors = [0.0; ROWS];
         self.waiting = 0;
-        self.held.fill(false);
+        self.fixed.fill(None);
     }
 
     /// Adds an error and its derivatives, both times `weight`.
@@ -111,12 +112,22 @@ impl Normal {
         -self.gradient[index]
     }
 
-    /// Parameter `index` is not to move.
-    pub(super) fn hold(&mut self, index: usize) {
-        self.held[index] = true;
+    /// Parameter `index` is to move by exactly `step`.
+    pub(super) fn fix(&mut self, index: usize, step: f64) {
+        self.fixed[index] = Some(step);
     }
 
-    /// The step that solves `(J'J + damp diag) step = -J'e`; zero where parameters are held. What
+    /// Which parameters are laid down.
+    pub(super) fn fixed(&self) -> Vec<Option<f64>> {
+        self.fixed.clone()
+    }
+
+    /// Goes back to what was laid down before.
+    pub(super) fn restore(&mut self, fixed: &[Option<f64>]) {
+        self.fixed.copy_from_slice(fixed);
+    }
+
+    /// The step that solves `(J'J + damp diag) step = -J'e`, given the steps that are laid down. What
     /// cannot be solved in numbers gives a step of zero.
     pub(super) fn solve(&mut self, damp: f64) -> Vec<f64> {
         let count = self.count;
@@ -128,15 +139,10 @@ impl Normal {
         // The upper root U with U'U = A, row by row, so that inner loops run along rows.
         self.root.copy_from_slice(&self.matrix);
         let mut step: Vec<f64> = self.gradient.iter().map(|g| -g).collect();
-        for (i, step) in step.iter_mut().enumerate() {
+        for i in 0..count {
             self.root[i * count + i] = self.root[i * count + i] * (1.0 + damp) + ridge;
-            if self.held[i] {
-                self.root[i * count..(i + 1) * count].fill(0.0);
-                (0..i).for_each(|j| self.root[j * count + i] = 0.0);
-                self.root[i * count + i] = 1.0;
-                *step = 0.0;
-            }
         }
+        self.lay_down(&mut step);
         for k in 0..count {
             let (upper, lower) = self.root.split_at_mut((k + 1) * count);
             let row = &mut upper[k * count..];
@@ -169,6 +175,23 @@ impl Normal {
             vec![0.0; count]
         }
     }
+
+    /// Takes the steps that are laid down out of the equations in `root`.
+    fn lay_down(&mut self, step: &mut [f64]) {
+        let count = self.count;
+        for (i, fixed) in self.fixed.iter().enumerate() {
+            let Some(by) = *fixed else { continue };
+            for (j, step) in step.iter_mut().enumerate() {
+                let at = i.min(j) * count + i.max(j);
+                *step -= self.matrix[at] * by;
+                self.root[at] = 0.0;
+            }
+            self.root[i * count + i] = 1.0;
+        }
+        for (step, fixed) in step.iter_mut().zip(&self.fixed) {
+            *step = fixed.unwrap_or(*step);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -189,8 +212,12 @@ mod tests {
             (step[0] - 3.0).abs() < 1e-9 && (step[1] + 2.0).abs() < 1e-9,
             "{step:?}"
         );
-        normal.hold(1);
+        normal.fix(1, 0.0);
         let step = normal.solve(0.0);
         assert!((step[0] + 3.0).abs() < 1e-9 && step[1] == 0.0, "{step:?}");
+        // With the slope laid down, the height is what fits to it.
+        normal.fix(1, 1.0);
+        let step = normal.solve(0.0);
+        assert!((step[0] + 6.0).abs() < 1e-9 && step[1] == 1.0, "{step:?}");
     }
 }
