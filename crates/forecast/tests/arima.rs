@@ -265,6 +265,14 @@ fn a_season_is_found_and_carried_on() {
     assert!((out[0].mean - 10.5).abs() < 1.0, "{out:?}");
     assert!((out[1].mean + 9.5).abs() < 1.0, "{out:?}");
     assert!(model.bytes() < 8_000, "{}", model.bytes());
+    let mut steady = model.clone();
+    let missed = steady.make_steady();
+    assert!((0.0..0.3).contains(&missed), "{missed}");
+    assert!(steady.bytes() < 1_200, "{}", steady.bytes());
+    let mut after = [Moments::default(); 2];
+    steady.predict(&[4, 10], &mut after);
+    assert_eq!(after.map(|m| m.mean), out.map(|m| m.mean));
+    assert!(after[0].variance <= out[0].variance);
 }
 
 #[test]

@@ -275,8 +275,9 @@ impl<'a> Search<'a> {
         let scored = self.cleaned.observed - self.base.lost();
         let mut best: Option<(f64, Estimate)> = None;
         let climb = Climb {
-            gain_least: 1e-3,
+            gain_least: 0.01,
             steps_max: if self.season > 1 { 5 } else { 12 },
+            tries_max: 2,
         };
         for (climbed, visit) in visits.iter_mut().enumerate() {
             let enough = climbed >= self.limits.finalists_max || visit.aicc > nearest + AICC_NEAR;

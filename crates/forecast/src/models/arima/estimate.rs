@@ -200,6 +200,7 @@ pub(super) fn estimate(cleaned: &Cleaned, order: Order) -> Option<Estimate> {
     let climb = Climb {
         gain_least: 1e-7,
         steps_max: 60,
+        tries_max: 8,
     };
     // A likelihood may have several tops: a second climb begins at white noise.
     let starts = if count == 0 {

@@ -156,17 +156,20 @@ impl Filter {
             if t % 4 == 0 && f - 1.0 < 1e-9 && is_spent(increment, scale) {
                 break;
             }
-            let root = f.sqrt().recip();
-            out.series[t] = filter_step(phi, gain, f, out.series[t], state.as_mut()) * root;
+            // One division and one root per step: they would take longer than all the rest.
+            let inverse = f.recip();
+            let root = inverse.sqrt();
+            out.series[t] = filter_step(phi, gain, inverse, out.series[t], state.as_mut()) * root;
             if with_ones {
-                out.ones[t] = filter_step(phi, gain, f, out.ones[t], state_ones.as_mut()) * root;
+                let ones = filter_step(phi, gain, inverse, out.ones[t], state_ones.as_mut());
+                out.ones[t] = ones * root;
             }
             product *= f;
             if !(1e-100..1e100).contains(&product) {
                 log_sum += product.ln();
                 product = 1.0;
             }
-            f = advance(phi, gain, increment, &mut scale, f);
+            f = advance(phi, gain, increment, &mut scale, (f, inverse));
             t += 1;
         }
         // Steady: F = 1 and the gain is phi + theta.
@@ -189,11 +192,11 @@ fn shift(phi: &[f64], x: &[f64], out: &mut [f64]) {
 
 /// One step of the Kalman filter: returns the innovation and predicts the next state.
 #[inline(always)]
-fn filter_step(phi: &[f64], gain: &[f64], f: f64, observed: f64, state: &mut [f64]) -> f64 {
+fn filter_step(phi: &[f64], gain: &[f64], inverse: f64, observed: f64, state: &mut [f64]) -> f64 {
     let r = phi.len();
     let first = state[0];
     let innovation = observed - first;
-    let weighed = innovation / f;
+    let weighed = innovation * inverse;
     for i in 0..r - 1 {
         state[i] = state[i + 1] + phi[i] * first + gain[i] * weighed;
     }
@@ -203,7 +206,13 @@ fn filter_step(phi: &[f64], gain: &[f64], f: f64, observed: f64, state: &mut [f6
 
 /// Chandrasekhar: takes gain and increment one step on and returns the new innovation variance.
 #[inline(always)]
-fn advance(phi: &[f64], gain: &mut [f64], increment: &mut [f64], scale: &mut f64, f: f64) -> f64 {
+fn advance(
+    phi: &[f64],
+    gain: &mut [f64],
+    increment: &mut [f64],
+    scale: &mut f64,
+    (f, inverse): (f64, f64),
+) -> f64 {
     let r = phi.len();
     let first = increment[0];
     let (step, next) = (*scale * first, f + *scale * first * first);
@@ -215,7 +224,7 @@ fn advance(phi: &[f64], gain: &mut [f64], increment: &mut [f64], scale: &mut f64
         gain[i] += step * moved;
         increment[i] = moved - gain[i] * part;
     }
-    *scale *= next / f;
+    *scale *= next * inverse;
     next
 }
 

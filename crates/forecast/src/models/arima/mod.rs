@@ -266,6 +266,16 @@ impl Arima {
         aicc(self.log_likelihood, self.order().parameters(), self.scored)
     }
 
+    /// Makes the state small where exactness may give way: goes on with the steady filter at once
+    /// instead of when the start is forgotten, which takes a seasonal model tens of seasons. What is
+    /// still unsure of the state, beyond the innovations to come, then counts as certain. Returns the
+    /// share by which the next step's variance is too small for that.
+    pub fn make_steady(&mut self) -> f64 {
+        let excess = self.state.excess(&self.dynamics);
+        self.state.forget_spread();
+        excess / (1.0 + excess)
+    }
+
     /// Bytes that it takes, heap included.
     pub fn bytes(&self) -> usize {
         let polynomials = 2 * self.order().dimension() * size_of::<f64>();

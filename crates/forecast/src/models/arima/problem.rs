@@ -69,6 +69,8 @@ pub(super) struct Climb {
     pub(super) gain_least: f64,
     /// The most steps.
     pub(super) steps_max: usize,
+    /// The most dampings that are tried for one step.
+    pub(super) tries_max: usize,
 }
 
 impl Problem {
@@ -116,7 +118,7 @@ impl Problem {
                 break;
             }
             let mut gain = 0.0;
-            for _ in 0..8 {
+            for _ in 0..climb.tries_max {
                 if let Some(reached) = self.advance(order, searched, flat, best.log, damping) {
                     gain = reached.log - best.log;
                     best = reached;
@@ -392,6 +394,7 @@ mod tests {
         let climb = Climb {
             gain_least: 1e-9,
             steps_max: 50,
+            tries_max: 8,
         };
         let top = problem.climb(&order, &mut flat, climb).unwrap();
         for (i, step) in [(0, 1e-3), (0, -1e-3), (1, 1e-3), (1, -1e-3)] {

@@ -23,7 +23,8 @@ use super::small::dot;
 const DIFFUSE: f64 = 1e8;
 /// An innovation variance above this is that of a value about which nothing was known.
 pub(super) const DIFFUSE_VARIANCE: f64 = 1e12;
-/// A column whose squared length is less has died out.
+/// A column whose squared length (a share of the innovation variance) is less has died out. Several
+/// differences blow up what is left of it over long horizons, so that it must be very little.
 const COLUMN_LEAST: f64 = 1e-13;
 
 /// The equations: order and polynomials, and the mean of the differenced series.
@@ -179,6 +180,21 @@ impl State {
         (self.expected.len() + self.spread.capacity()) * size_of::<f64>()
     }
 
+    /// Takes what is expected for certain, and gives back the room of the covariance.
+    pub(super) fn forget_spread(&mut self) {
+        self.spread = Vec::new();
+    }
+
+    /// How much more than the steady innovation variance the next value has.
+    pub(super) fn excess(&self, dynamics: &Dynamics) -> f64 {
+        let seen = |column: &[f64]| {
+            let (arma, lags) = column.split_at(dynamics.phi.len());
+            arma[0] + dynamics.built_up(lags, self.head)
+        };
+        let columns = self.spread.chunks_exact(self.expected.len());
+        columns.map(|c| seen(c).powi(2)).sum()
+    }
+
     /// Gives back the room that was needed for a while.
     pub(super) fn shrink(&mut self) {
         self.spread.shrink_to_fit();
@@ -233,6 +249,7 @@ impl State {
         if !self.spread.is_empty() {
             self.spread.truncate(self.spread.len() - rows);
             self.move_columns(dynamics, true);
+            self.settle();
         }
         self.head = earlier(self.head, rows - lags_at);
         Innovation {
@@ -286,6 +303,11 @@ impl State {
                 column[lags_at + earlier(self.head, rows - lags_at)] = 0.0;
             }
         }
+    }
+
+    /// Drops the columns that have died out.
+    fn settle(&mut self) {
+        let rows = self.expected.len();
         let mut at = 0;
         while at < self.spread.len() {
             let column = &self.spread[at..at + rows];
@@ -313,6 +335,7 @@ impl State {
             dynamics.walk(twin, self.head, 1.0);
         }
         self.move_columns(dynamics, false);
+        self.settle();
         self.head = earlier(self.head, rows - lags_at);
         if self.spread.len() > 2 * rows * rows {
             self.compress();
