@@ -5,6 +5,7 @@
 use super::contender::Pooled;
 use super::contender::{Contender, Gaussian, Session, Setup, StartError};
 use super::mixture::MixtureContender;
+use crate::models::arima::{Arima, Limits};
 use crate::models::ets::Ets;
 use crate::models::seasonal_naive::SeasonalNaive;
 use crate::models::theta::Theta;
@@ -34,6 +35,13 @@ pub fn contenders() -> Vec<Box<dyn Contender>> {
     let named = |name, start| Box::new(Named { name, start }) as Box<dyn Contender>;
     vec![
         Box::new(MixtureContender),
+        named("arima", |history, setup| {
+            let season = Some(setup.season()).filter(|season| *season > 1);
+            match Arima::auto(history, season, &Limits::default()) {
+                Ok(model) => Ok(Box::new(Gaussian(model))),
+                Err(error) => Err(StartError::Unfit(error.to_string())),
+            }
+        }),
         named("ets", |history, setup| {
             fitted(Ets::auto(history, setup.season()), history)
         }),
