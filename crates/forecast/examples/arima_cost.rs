@@ -1,6 +1,8 @@
 //! Measures what ARIMA costs: the search for an order with a forecast of 12 steps on 200 points without
 //! a season, the same with a season of 24 on 700 points, and one update.
-//! Run with `cargo run --release -p evenkeel-forecast --example arima_cost`.
+//! Run with `cargo run --release -p evenkeel-forecast --example arima_cost`. With the argument `series`
+//! it prints what was found for each series instead, and the series: `tests/golden/compare_arima.py`
+//! holds that against statsforecast's AutoARIMA.
 #![allow(clippy::print_stdout)] // The numbers are the point.
 #![allow(clippy::cast_precision_loss)] // Small counts.
 
@@ -117,11 +119,25 @@ fn update(order: Order, series: &[f64]) {
     );
 }
 
+/// One line: differences, criterion, order, and the values.
+fn print_found(series: &[f64]) {
+    if let Ok(model) = Arima::auto(series, None, &Limits::default()) {
+        let (_, d, _) = model.order().regular();
+        print!("{d} {} {}", model.aicc(), model.describe());
+        series.iter().for_each(|value| print!(" {value}"));
+        println!();
+    }
+}
+
 fn main() {
     let mut random = Random::new(1);
     let short: Vec<_> = (0..SERIES)
         .map(|kind| mixed(&mut random, kind, 200))
         .collect();
+    if std::env::args().nth(1).as_deref() == Some("series") {
+        short.iter().for_each(|series| print_found(series));
+        return;
+    }
     report("200 points", &short, None, 12);
     let long: Vec<_> = (0..20).map(|_| hourly(&mut random, 700)).collect();
     report("700 points, season 24", &long, Some(24), 48);

@@ -4,12 +4,13 @@
 //! Unlike theirs the search does not maximise the likelihood of every order it visits: it takes
 //! coefficients that are near the maximum (`start`), at a hundredth of the cost, and asks for the
 //! exact likelihood there. Only the best few then climb to their maximum, and the best of those wins.
-//! With gaps the orders visited are judged on the series with its gaps bridged; those few are judged
-//! on what was observed.
+//! With gaps the orders visited are judged on the series with its gaps bridged; those few (with a
+//! season: the winner only) climb on what was observed.
 
 use super::aicc;
 use super::differencing::{needs_seasonal_difference, regular_differences};
 use super::estimate::{Cleaned, Estimate, Scaled, estimate};
+use super::likelihood::Likelihood;
 use super::order::{COEFFICIENTS_MAX, Order, SEASON_MAX};
 use super::polynomial::reaches;
 use super::problem::{Climb, Problem};
@@ -272,13 +273,20 @@ impl<'a> Search<'a> {
         let mut visits = std::mem::take(&mut self.visits);
         visits.sort_by(|a, b| a.aicc.total_cmp(&b.aicc));
         let nearest = visits.first()?.aicc;
-        let scored = self.cleaned.observed - self.base.lost();
-        let mut best: Option<(f64, Estimate)> = None;
+        // With gaps and a season one likelihood costs some milliseconds: those few are judged on the
+        // bridged series, too, and only the winner climbs on what was observed.
+        let costly = self.scaled.problem.data.gapped && self.season > 1;
+        let scored = if costly {
+            self.quick.data.plain.len()
+        } else {
+            self.cleaned.observed - self.base.lost()
+        };
         let climb = Climb {
             gain_least: 0.01,
             steps_max: if self.season > 1 { 5 } else { 12 },
             tries_max: 2,
         };
+        let mut best: Option<(f64, Place, Likelihood)> = None;
         for (climbed, visit) in visits.iter_mut().enumerate() {
             let enough = climbed >= self.limits.finalists_max || visit.aicc > nearest + AICC_NEAR;
             if enough && best.is_some() {
@@ -286,15 +294,32 @@ impl<'a> Search<'a> {
             }
             let order = self.order(visit.place);
             let flat = &mut visit.flat[..order.coefficients()];
-            let Some(found) = self.scaled.problem.climb(&order, flat, climb) else {
+            let problem = if costly {
+                &mut self.quick
+            } else {
+                &mut self.scaled.problem
+            };
+            let Some(found) = problem.climb(&order, flat, climb) else {
                 continue;
             };
             let reached = aicc(found.log, order.parameters(), scored);
             if best.as_ref().is_none_or(|b| reached < b.0) && is_sound(&order, flat) {
-                best = Some((reached, self.scaled.unscaled(order, flat, &found, scored)));
+                best = Some((reached, visit.place, found));
             }
         }
-        best.map(|b| b.1)
+        let (_, place, mut found) = best?;
+        let visit = visits.iter_mut().find(|v| v.place == place)?;
+        let order = self.order(place);
+        let flat = &mut visit.flat[..order.coefficients()];
+        if costly {
+            let last = Climb {
+                steps_max: 2,
+                ..climb
+            };
+            found = self.scaled.problem.climb(&order, flat, last)?;
+        }
+        let scored = self.cleaned.observed - self.base.lost();
+        Some(self.scaled.unscaled(order, flat, &found, scored))
     }
 }
 
