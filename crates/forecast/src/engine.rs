@@ -21,6 +21,7 @@ use crate::horizon::{Anchor, Said, anchors};
 use crate::mixture::{ConstantRun, RESOLUTION, Scoreboard};
 use crate::models::{Continuation, Moments, POOL, Pool, VARIANCE_FLOOR};
 use crate::refit::Refit;
+use crate::season::Profile;
 use crate::trend::TrendEvidence;
 
 /// Of a constant run so many observations are played to the models: enough to know the level, few
@@ -50,6 +51,8 @@ pub(crate) struct Engine {
     last_at: Timestamp,
     last_value: f64,
     seen: u64,
+    /// The season that is taken off before the pool, the trend and the onset see an observation.
+    profile: Option<Profile>,
     pool: Pool,
     committee: Option<Box<Seated>>,
     anchors: Vec<Anchor>,
@@ -82,6 +85,7 @@ impl Engine {
             last_at: run.last,
             last_value: run.value,
             seen: run.count,
+            profile: None,
             pool: Pool::default(),
             committee: None,
             anchors: anchors(grid),
@@ -94,6 +98,26 @@ impl Engine {
             engine.trend.observe(0.0);
         }
         engine
+    }
+
+    /// Knows nothing yet but that the season `profile` is to be taken off. Values are counted from `zero`.
+    pub(crate) fn replaying(
+        zero: f64,
+        from: Timestamp,
+        profile: Option<Profile>,
+        grid: &HorizonGrid,
+    ) -> Self {
+        let nothing = ConstantRun {
+            value: zero,
+            first: from,
+            last: from,
+            count: 0,
+        };
+        Self {
+            profile,
+            onset: OnsetTracker::default(),
+            ..Self::after(&nothing, grid)
+        }
     }
 
     /// Takes an observation made after the last one.
@@ -109,21 +133,24 @@ impl Engine {
         self.score(at, gap, shifted, scoreboard);
 
         let elapsed = steps(gap, grid);
-        self.pool.observe(elapsed, shifted);
+        let adjusted = shifted - self.season(at).mean;
+        self.pool.observe(elapsed, adjusted);
         self.observe_in_committee(at, value, grid);
-        self.trend.observe(shifted);
+        self.trend.observe(adjusted);
         let onset_before = self.onset.onset();
-        self.onset.observe(at, shifted);
+        self.onset.observe(at, adjusted);
+        let is_new_regime = self.onset.onset() > onset_before;
+        self.observe_season(at, value, is_new_regime);
         // An onset that moves back joins steps to one drift; nothing new has begun with it.
-        if self.onset.onset() > onset_before {
+        if is_new_regime {
             self.anchors.iter_mut().for_each(Anchor::begin_regime);
-            self.pool.begin_regime(shifted);
+            self.pool.begin_regime(adjusted);
         }
         self.last_at = at;
         self.last_value = value;
         self.seen += 1;
 
-        self.put_by(at, gap);
+        self.put_by(at, gap, grid);
     }
 
     /// Learns from every forecast whose outcome this observation is.
@@ -170,7 +197,26 @@ impl Engine {
         seated.at = at;
     }
 
-    fn put_by(&mut self, at: Timestamp, gap: Duration) {
+    /// The seasonal offset at an instant; nothing while there is no season.
+    fn season(&self, at: Timestamp) -> Moments {
+        self.profile
+            .as_ref()
+            .map(|profile| profile.offset(at))
+            .unwrap_or_default()
+    }
+
+    fn observe_season(&mut self, at: Timestamp, value: f64, is_new_regime: bool) {
+        let Some(profile) = &mut self.profile else {
+            return;
+        };
+        if is_new_regime {
+            // The day's course goes on at another level.
+            profile.shift(value - profile.offset(at).mean - profile.level());
+        }
+        profile.observe(at, value);
+    }
+
+    fn put_by(&mut self, at: Timestamp, gap: Duration, grid: &HorizonGrid) {
         let wanted: Vec<usize> = (0..self.anchors.len())
             .filter(|index| self.anchors[*index].wants(at, gap))
             .collect();
@@ -179,7 +225,7 @@ impl Engine {
         }
         let weights = self.weights_at_anchors();
         let ahead: Vec<u32> = wanted.iter().map(|i| self.anchors[*i].steps).collect();
-        for (index, experts) in wanted.into_iter().zip(self.say(&ahead)) {
+        for (index, experts) in wanted.into_iter().zip(self.say(&ahead, grid)) {
             let said = Said {
                 origin: self.last_value - self.zero,
                 awake: self.committee.is_some(),
@@ -202,7 +248,7 @@ impl Engine {
             })
             .collect();
         let mut result = Vec::with_capacity(grid.len());
-        for (index, said) in self.say(grid.steps()).into_iter().enumerate() {
+        for (index, said) in self.say(grid.steps(), grid).into_iter().enumerate() {
             let belief = self.belief_at(index, &beliefs);
             let mixture = self.widened(combine(&belief.weights, &said));
             let deviation = mixture.variance.sqrt();
@@ -282,12 +328,16 @@ impl Engine {
     }
 
     /// What every expert says at each of the steps `ahead` (rising), counted from zero's value.
-    fn say(&self, ahead: &[u32]) -> Vec<[Moments; EXPERTS]> {
+    fn say(&self, ahead: &[u32], grid: &HorizonGrid) -> Vec<[Moments; EXPERTS]> {
         let mut all: Vec<[Moments; EXPERTS]> = ahead
             .iter()
             .map(|steps| {
+                let offset = self.season(self.last_at + grid.step() * *steps).mean;
                 let [last, level, trend, drift] = self.pool.predict(f64::from(*steps));
-                [last, level, trend, drift, Moments::default()]
+                [last, level, trend, drift, Moments::default()].map(|said| Moments {
+                    mean: said.mean + offset,
+                    ..said
+                })
             })
             .collect();
         if let Some(seated) = &self.committee {
@@ -353,18 +403,27 @@ impl Engine {
     }
 
     /// Takes over what a refit found: the committee, and what its replay taught the anchors. What the
-    /// running engine knows of level, trend and onset stays.
+    /// running engine knows of level, trend and onset stays, unless it knew nothing of the season.
     pub(crate) fn adopt(&mut self, refit: Refit) {
-        self.committee = Some(Box::new(Seated {
-            committee: refit.committee,
-            at: refit.at,
-        }));
-        self.anchors = refit.anchors;
+        let Refit {
+            committee,
+            at,
+            replayed,
+        } = refit;
+        self.committee = Some(Box::new(Seated { committee, at }));
+        self.anchors = replayed.anchors;
+        let period = |profile: &Option<Profile>| profile.as_ref().map(Profile::period);
+        if period(&self.profile) != period(&replayed.profile) {
+            self.profile = replayed.profile;
+            self.pool = replayed.pool;
+            self.trend = replayed.trend;
+            self.onset = replayed.onset;
+        }
     }
 
-    /// The anchors with all they have learned.
-    pub(crate) fn into_anchors(self) -> Vec<Anchor> {
-        self.anchors
+    /// From where values are counted.
+    pub(crate) fn zero(&self) -> f64 {
+        self.zero
     }
 
     /// How many observations were seen.

@@ -17,10 +17,8 @@ use evenkeel_core::forecast::{
 use evenkeel_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::committee::Committee;
 use crate::conformal::PerLevel;
 use crate::engine::{Engine, prior_weights};
-use crate::horizon::Anchor;
 use crate::in_control::InControl;
 use crate::refit::{self, RefitSchedule};
 use crate::state;
@@ -113,24 +111,8 @@ impl Mixture {
             return;
         };
         self.refits.done(engine.seen(), engine.onset());
-        if let Some(refit) = refit::refit(history, seasons, &self.grid) {
+        if let Some(refit) = refit::refit(history, seasons, engine.zero(), &self.grid) {
             engine.adopt(refit);
-        }
-    }
-
-    /// Seats a committee that has been told everything up to `at`, and lets weights and calibration
-    /// start anew with it. Nothing happens while the series is constant.
-    pub(crate) fn seat(&mut self, committee: Committee, at: Timestamp) {
-        if let State::Varying(engine) = &mut self.state {
-            engine.seat(committee, at, &self.grid);
-        }
-    }
-
-    /// What was learned at the anchors; `None` while the series is constant.
-    pub(crate) fn into_anchors(self) -> Option<Vec<Anchor>> {
-        match self.state {
-            State::Empty | State::Constant(_) => None,
-            State::Varying(engine) => Some(engine.into_anchors()),
         }
     }
 

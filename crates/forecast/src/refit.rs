@@ -7,13 +7,16 @@
 
 use std::time::Duration;
 
-use evenkeel_core::forecast::{Forecaster, HorizonGrid};
+use evenkeel_core::forecast::HorizonGrid;
 use evenkeel_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::committee::{Committee, Election};
-use crate::horizon::{Anchor, anchors};
-use crate::mixture::Mixture;
+use crate::engine::Engine;
+use crate::horizon::anchors;
+use crate::mixture::Scoreboard;
+use crate::models::sparse_ar::LONGEST_LAG;
+use crate::season::{self, Profile};
 
 /// Observations before the first fit, and between the onset of a regime and a fit to it.
 const FIRST_AFTER: u64 = 64;
@@ -30,7 +33,8 @@ pub(crate) struct Refit {
     pub(crate) committee: Committee,
     /// The instant up to which the committee has been told everything.
     pub(crate) at: Timestamp,
-    pub(crate) anchors: Vec<Anchor>,
+    /// An engine that has seen the history, and the committee at work in its newer part.
+    pub(crate) replayed: Box<Engine>,
 }
 
 /// When the next refit is due.
@@ -64,38 +68,73 @@ struct Steps {
     at: Vec<Timestamp>,
 }
 
-/// The seasons of `history`, in steps of `grid`.
-pub(crate) fn seasons(history: &[(Timestamp, f64)], grid: &HorizonGrid) -> Vec<usize> {
-    let _ = (history, grid);
-    Vec::new()
+impl Steps {
+    fn observations(&self) -> Vec<(Timestamp, f64)> {
+        self.at
+            .iter()
+            .copied()
+            .zip(self.values.iter().copied())
+            .collect()
+    }
 }
 
-/// Elects a committee on `history` and replays it; `None` where there is too little of it.
+/// The seasons of `history`, in steps of `grid`, rising.
+pub(crate) fn seasons(history: &[(Timestamp, f64)], grid: &HorizonGrid) -> Vec<usize> {
+    let Some(steps) = at_equal_steps(history, grid.step()) else {
+        return Vec::new();
+    };
+    let limits = season::Limits {
+        seasons_max: 2,
+        period_steps_max: LONGEST_LAG,
+        ..season::Limits::default()
+    };
+    let found = season::detect(&steps.values, grid.step(), &limits);
+    let mut periods: Vec<usize> = found.into_iter().map(|s| s.period_steps).collect();
+    periods.sort_unstable();
+    periods
+}
+
+/// Elects a committee on `history` and replays it, with values counted from `zero`; `None` where there is
+/// too little of it. The first of the `seasons` is taken off for the pool.
 pub(crate) fn refit(
     history: &[(Timestamp, f64)],
     seasons: &[usize],
+    zero: f64,
     grid: &HorizonGrid,
 ) -> Option<Refit> {
     let steps = at_equal_steps(history, grid.step())?;
     let judged: Vec<u32> = anchors(grid).iter().map(|anchor| anchor.steps).collect();
     let election = Election::hold(&steps.values, seasons, grid.steps(), &judged)?;
-    let offset = steps.values.len() - election.history().len();
-    let cut = offset + election.cut();
-    let mut replay = Mixture::new(grid);
-    let observe = |replay: &mut Mixture, range: std::ops::Range<usize>| {
-        for (at, value) in steps.at[range.clone()].iter().zip(&steps.values[range]) {
-            // A gap is NaN, and ignored.
-            replay.observe(*at, *value);
+    let cut = steps.values.len() - election.history().len() + election.cut();
+    let observations = steps.observations();
+    let (head, tail) = observations.split_at(cut);
+    let profile = seasons.first().map(|season| profile(head, *season, grid));
+
+    let mut scoreboard = Scoreboard::default();
+    let mut replayed = Engine::replaying(zero, *steps.at.first()?, profile, grid);
+    let mut replay = |engine: &mut Engine, observations: &[(Timestamp, f64)]| {
+        for (at, value) in observations.iter().filter(|(_, value)| value.is_finite()) {
+            engine.observe(*at, *value, grid, &mut scoreboard);
         }
     };
-    observe(&mut replay, 0..cut);
-    replay.seat(election.at_cut(), steps.at[cut - 1]);
-    observe(&mut replay, cut..steps.values.len());
+    replay(&mut replayed, head);
+    replayed.seat(election.at_cut(), steps.at[cut - 1], grid);
+    replay(&mut replayed, tail);
     Some(Refit {
         committee: election.committee(),
         at: *steps.at.last()?,
-        anchors: replay.into_anchors()?,
+        replayed: Box::new(replayed),
     })
+}
+
+/// The season's profile, as the older part of the history shows it. It goes on learning in the replay.
+fn profile(head: &[(Timestamp, f64)], season: usize, grid: &HorizonGrid) -> Profile {
+    let period = grid.step() * u32::try_from(season).unwrap_or(u32::MAX);
+    let mut profile = Profile::new(period, grid.step());
+    for (at, value) in head {
+        profile.observe(*at, *value); // A gap is NaN, and ignored.
+    }
+    profile
 }
 
 /// The last value near each step; the steps end at the last observation.

@@ -7,10 +7,15 @@
 //! are few in truth, and because a mean of several good models beats the best of them more often than not
 //! (Bates and Granger 1969; Makridakis et al. 2020 on the M4 competition).
 
+use std::collections::BTreeSet;
+
 use super::{Committee, Member, Seat};
 use crate::experts::loss;
 use crate::models::Moments;
-use crate::models::sparse_ar::{Past, Scale, Shape, SparseAr, usual_lags};
+use crate::models::ets::Ets;
+use crate::models::seasonal_naive::SeasonalNaive;
+use crate::models::sparse_ar::{BEYOND, Past, Scale, Shape, SparseAr, finite_range, usual_lags};
+use crate::models::theta::Theta;
 
 /// Part of the history that candidates are told for the trial.
 const HEAD: f64 = 0.7;
@@ -49,6 +54,9 @@ pub struct Election<'a> {
 enum Candidate {
     Autoregression(Shape),
     SeasonalNaive(usize),
+    /// With the season in steps; 0: none.
+    Ets(usize),
+    Theta(usize),
 }
 
 impl Candidate {
@@ -58,7 +66,11 @@ impl Candidate {
                 SparseAr::fit(history, shape, reach).map(Member::Autoregression)
             }
             Self::SeasonalNaive(season) => {
-                SparseAr::seasonal_naive(history, *season, reach).map(Member::Autoregression)
+                SeasonalNaive::fit(history, *season).map(Member::SeasonalNaive)
+            }
+            Self::Ets(season) => Ets::auto(history, *season).map(|ets| Member::Ets(Box::new(ets))),
+            Self::Theta(season) => {
+                Theta::auto(history, *season).map(|theta| Member::Theta(Box::new(theta)))
             }
         }
     }
@@ -155,6 +167,8 @@ impl<'a> Election<'a> {
             past: Past::new(history, keep.unwrap_or(1)),
             seats,
             anchors: self.anchors.clone(),
+            range: finite_range(history).unwrap_or_default(),
+            beyond: if self.seasons.is_empty() { 0.0 } else { BEYOND },
         }
     }
 
@@ -165,8 +179,9 @@ impl<'a> Election<'a> {
     fn candidates(&self) -> Vec<Candidate> {
         let mut candidates = Vec::new();
         let mut add = |lags: &[usize], difference, scale| {
+            let lags: BTreeSet<usize> = lags.iter().copied().collect();
             candidates.push(Candidate::Autoregression(Shape {
-                lags: lags.to_vec(),
+                lags: lags.into_iter().collect(),
                 difference,
                 scale,
             }));
@@ -179,6 +194,7 @@ impl<'a> Election<'a> {
             }
             add(&[1], 0, Scale::Linear);
             add(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], 0, Scale::Linear);
+            candidates.extend([Candidate::Ets(0), Candidate::Theta(0)]);
             return candidates;
         };
         let near = [1, 2, day, day + 1];
@@ -195,6 +211,7 @@ impl<'a> Election<'a> {
         add(&near, 0, Scale::Linear);
         add(&near, day, Scale::Linear);
         candidates.extend(self.seasons.iter().map(|s| Candidate::SeasonalNaive(*s)));
+        candidates.extend([Candidate::Ets(day), Candidate::Theta(day)]);
         candidates
     }
 

@@ -2,14 +2,23 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::models::Moments;
+use crate::models::ets::Ets;
+use crate::models::seasonal_naive::SeasonalNaive;
 use crate::models::sparse_ar::{Past, SparseAr};
+use crate::models::theta::Theta;
+use crate::models::{Fitted, Moments};
 
 /// A fitted model.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Member {
     /// Continues the committee's shared past.
     Autoregression(SparseAr),
+    /// The value of a season ago.
+    SeasonalNaive(SeasonalNaive),
+    /// Exponential smoothing.
+    Ets(Box<Ets>),
+    /// The theta method.
+    Theta(Box<Theta>),
 }
 
 impl Member {
@@ -17,13 +26,19 @@ impl Member {
     pub fn describe(&self) -> String {
         match self {
             Self::Autoregression(model) => model.describe().to_owned(),
+            Self::SeasonalNaive(model) => model.describe(),
+            Self::Ets(model) => model.describe(),
+            Self::Theta(model) => model.describe(),
         }
     }
 
     /// Lets one step go by. Those that continue the shared past have nothing of their own to update.
-    pub(super) fn update(&mut self, _observed: Option<f64>) {
+    pub(super) fn update(&mut self, observed: Option<f64>) {
         match self {
             Self::Autoregression(_) => {}
+            Self::SeasonalNaive(model) => model.update(observed),
+            Self::Ets(model) => model.update(observed),
+            Self::Theta(model) => model.update(observed),
         }
     }
 
@@ -31,6 +46,7 @@ impl Member {
     pub(super) fn memory(&self) -> usize {
         match self {
             Self::Autoregression(model) => model.memory(),
+            Self::SeasonalNaive(_) | Self::Ets(_) | Self::Theta(_) => 0,
         }
     }
 
@@ -43,12 +59,9 @@ impl Member {
     ) {
         match self {
             Self::Autoregression(model) => model.predict(past, steps, path, out),
-        }
-    }
-
-    pub(super) fn heap_bytes(&self) -> usize {
-        match self {
-            Self::Autoregression(model) => model.heap_bytes(),
+            Self::SeasonalNaive(model) => model.predict(steps, out),
+            Self::Ets(model) => model.predict(steps, out),
+            Self::Theta(model) => model.predict(steps, out),
         }
     }
 }

@@ -5,6 +5,10 @@
 //! anew to all of it. From then on each is updated by one observation at a time, and to the mixture
 //! (`crate::engine`) the committee is one model among others, which it may prefer or not.
 //!
+//! A committee does not go where the series has never been (with a season: not much further). A fit that
+//! saw a stretch of a random walk extrapolates it with confidence; going on in a direction is for the
+//! trending models of the pool, which first ask for evidence (`crate::trend`).
+//!
 //! Invariants: weights at every anchor sum to 1; there are at most [`election::SEATS`] seats.
 
 mod election;
@@ -32,12 +36,19 @@ pub struct Committee {
     seats: Vec<Seat>,
     /// The horizons, in steps, at which weights are held; rising.
     anchors: Vec<u32>,
+    /// Where the series has been.
+    range: (f64, f64),
+    /// How far beyond that a mean may go, in ranges.
+    beyond: f64,
 }
 
 impl Committee {
     /// Lets one step go by, with its observation or with none.
     pub fn update(&mut self, observed: Option<f64>) {
         let observed = observed.filter(|v| v.is_finite());
+        if let Some(value) = observed {
+            self.range = (self.range.0.min(value), self.range.1.max(value));
+        }
         let value = observed.unwrap_or_else(|| self.expected_next());
         for seat in &mut self.seats {
             seat.member.update(observed);
@@ -50,10 +61,14 @@ impl Committee {
     pub fn predict(&self, steps: &[u32], out: &mut [Moments]) {
         let mut path = Vec::new();
         let mut said = vec![Moments::default(); steps.len()];
+        let beyond = self.beyond * (self.range.1 - self.range.0);
+        let (low, high) = (self.range.0 - beyond, self.range.1 + beyond);
         // Means, and second moments round the first member's mean: no digits are lost to a far level.
         let mut first = Vec::with_capacity(steps.len());
         for (index, seat) in self.seats.iter().enumerate() {
             seat.member.predict(&self.past, steps, &mut path, &mut said);
+            said.iter_mut()
+                .for_each(|m| m.mean = m.mean.clamp(low, high));
             if index == 0 {
                 first.extend(said.iter().map(|m| m.mean));
                 out.fill(Moments::default());
@@ -81,16 +96,6 @@ impl Committee {
             (seat.member.describe(), total / count)
         };
         self.seats.iter().map(describe).collect()
-    }
-
-    /// What it takes of memory, in bytes, apart from what is shared.
-    pub fn bytes(&self) -> usize {
-        let seats: usize = self
-            .seats
-            .iter()
-            .map(|seat| size_of::<Seat>() + 4 * seat.weights.len() + seat.member.heap_bytes())
-            .sum();
-        size_of::<Self>() + self.past.bytes() + 4 * self.anchors.len() + seats
     }
 
     fn expected_next(&self) -> f64 {

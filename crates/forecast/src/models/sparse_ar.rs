@@ -32,7 +32,7 @@ const ROWS_PER_COEFFICIENT: usize = 3;
 const EXPLOSIVE: f64 = 20.0;
 
 /// Beyond the range seen, a mean may go so far, in ranges.
-const BEYOND: f64 = 0.25;
+pub(crate) const BEYOND: f64 = 0.25;
 
 /// A model with a longer memory than this (in steps) has a season in it.
 const SEASONAL_FROM: usize = 13;
@@ -126,11 +126,6 @@ impl Past {
         self.values.push(((value - self.zero) / self.unit) as f32);
     }
 
-    /// What it takes of the heap, in bytes.
-    pub fn bytes(&self) -> usize {
-        self.values.capacity() * size_of::<f32>()
-    }
-
     fn last(&self, count: usize) -> impl Iterator<Item = f64> + '_ {
         let from = self.values.len().saturating_sub(count);
         self.values[from..]
@@ -166,8 +161,11 @@ impl SparseAr {
     /// Fits `shape` to `history` (gaps are NaN), with variances for up to `reach` steps.
     ///
     /// `None` where there is too little history for so many lags, where a logarithm is asked for of
-    /// what is not always positive, where nothing varies, or where the result would explode.
+    /// what is not always positive, where nothing varies, where lags do not rise from 1, or where the result would explode.
     pub fn fit(history: &[f64], shape: &Shape, reach: usize) -> Option<Self> {
+        if !shape.lags.is_sorted() || shape.lags.first() == Some(&0) {
+            return None;
+        }
         let z = transformed(history, shape.scale)?;
         let range = finite_range(&z)?;
         let worked: Vec<f64> = match shape.difference {
@@ -195,49 +193,9 @@ impl SparseAr {
         Some(model)
     }
 
-    /// The value of one season ago, with the variance of the differences over a season: the seasonal
-    /// naive forecast, which is the recursion `z(t) = z(t - season) + e(t)`.
-    #[allow(clippy::cast_precision_loss)] // Counts are far below 2^52.
-    pub fn seasonal_naive(history: &[f64], season: usize, reach: usize) -> Option<Self> {
-        let lag = u16::try_from(season)
-            .ok()
-            .filter(|lag| (1..=LONGEST_LAG).contains(&usize::from(*lag)))?;
-        let (mut squares, mut count) = (0.0, 0_usize);
-        for (now, then) in history.iter().skip(season).zip(history) {
-            let change = now - then;
-            if change.is_finite() {
-                squares += change * change;
-                count += 1;
-            }
-        }
-        if count < season {
-            return None;
-        }
-        let mut model = Self {
-            name: format!("seasonal-naive({season})"),
-            scale: Scale::Linear,
-            lags: vec![lag],
-            coefficients: vec![1.0],
-            intercept: 0.0,
-            variance: (squares / count as f64).max(VARIANCE_FLOOR),
-            range: finite_range(history)?,
-            growth: Vec::new(),
-        };
-        model.growth = model.growth(reach.max(1))?;
-        Some(model)
-    }
-
     /// Its name.
     pub fn describe(&self) -> &str {
         &self.name
-    }
-
-    /// What it takes of the heap, in bytes.
-    pub fn heap_bytes(&self) -> usize {
-        self.name.capacity()
-            + self.lags.capacity() * size_of::<u16>()
-            + self.coefficients.capacity() * size_of::<f64>()
-            + self.growth.capacity() * size_of::<f32>()
     }
 
     /// How many past values it needs.
@@ -372,7 +330,8 @@ fn transformed(history: &[f64], scale: Scale) -> Option<Vec<f64>> {
     }
 }
 
-fn finite_range(values: &[f64]) -> Option<(f64, f64)> {
+/// The least and the greatest of what is finite.
+pub(crate) fn finite_range(values: &[f64]) -> Option<(f64, f64)> {
     values
         .iter()
         .copied()
@@ -569,13 +528,6 @@ mod tests {
         let said = forecast(&model, &line, &[7]);
         let highest = line.iter().copied().fold(f64::MIN, f64::max);
         assert!((said[0].mean - highest).abs() < 1e-3, "{said:?}");
-        let model = SparseAr::seasonal_naive(&line, 7, 14).unwrap();
-        let said = forecast(&model, &line, &[1, 8]);
-        assert!((said[0].mean - line[193]).abs() < 1e-4);
-        assert!(
-            (said[1].variance / said[0].variance - 2.0).abs() < 1e-6,
-            "two seasons"
-        );
     }
 
     #[test]
