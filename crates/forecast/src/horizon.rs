@@ -117,7 +117,7 @@ impl Anchor {
             grid_index,
             steps: grid.steps()[grid_index],
             experts: Experts::default(),
-            calibrator: Calibrator::default(),
+            calibrator: Calibrator::ahead(grid.steps()[grid_index]),
             span,
             tolerance: (grid.step() / 2).max(span / 16),
             pending: VecDeque::with_capacity(PENDING),
