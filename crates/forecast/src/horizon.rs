@@ -120,7 +120,7 @@ impl Anchor {
             calibrator: Calibrator::ahead(grid.steps()[grid_index]),
             span,
             tolerance: (grid.step() / 2).max(span / 16),
-            pending: VecDeque::with_capacity(PENDING),
+            pending: VecDeque::new(),
             issued_at: None,
             regime_outcomes: 0,
         }
@@ -147,11 +147,24 @@ impl Anchor {
 
     /// Whether a forecast made at `at` is to be kept.
     pub(crate) fn wants(&self, at: Timestamp, gap: Duration) -> bool {
-        let every = self.span / u32::try_from(PENDING).unwrap_or(1);
         let rested = self
             .issued_at
-            .is_none_or(|issued| at.since(issued) + gap / 2 >= every);
+            .is_none_or(|issued| at.since(issued) + gap / 2 >= self.rest(issued));
         self.pending.len() < PENDING && rested
+    }
+
+    /// How long after the forecast made at `issued` the next is wanted: a part of the span, and up to half as
+    /// much again by a hash of the instant. At equal distances only some phases of a season would ever be
+    /// scored, and the others would never be covered.
+    fn rest(&self, issued: Timestamp) -> Duration {
+        let every = self.span / u32::try_from(PENDING).unwrap_or(1);
+        // Fibonacci hashing (Knuth 1973, 6.4); the upper bits are the well mixed ones.
+        let hash = issued
+            .as_millis()
+            .cast_unsigned()
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            >> 56;
+        every + every.mul_f64(f64::from(u32::try_from(hash).unwrap_or_default()) / 512.0)
     }
 
     /// Keeps a forecast made at `at` until its outcome is due.
