@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use evenkeel_core::forecast::{HorizonGrid, ModelWeight, Quantiles};
+use evenkeel_core::forecast::{HorizonGrid, MEDIAN, ModelWeight, Quantiles};
 use evenkeel_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,9 @@ const CARRIED_ON: f64 = 3.0;
 /// An expert with less than this part of the greatest weight is in the pool only to be heard again one
 /// day. In the mixture it would add nothing but its disagreement to the variance.
 const NEGLIGIBLE: f64 = 0.05;
+
+/// After so many outcomes a learned median counts for half.
+const MEDIAN_COUNTS_FROM: f64 = 50.0;
 
 /// A committee that has not been given an observation for so many steps is dismissed.
 const LONGEST_GAP: u32 = 4096;
@@ -244,7 +247,7 @@ impl Engine {
             .zip(&self.anchors)
             .map(|(weights, anchor)| Belief {
                 weights,
-                offsets: anchor.calibrator.offsets(),
+                offsets: calibrated(anchor),
             })
             .collect();
         let mut result = Vec::with_capacity(grid.len());
@@ -461,6 +464,16 @@ pub(crate) fn prior_weights() -> Vec<ModelWeight> {
         }
     });
     name(&weights, None)
+}
+
+/// The calibrator's offsets, the median's only so far as it is known from many outcomes: at long horizons
+/// outcomes are few, and a median learned from few is worse than the models' own.
+fn calibrated(anchor: &Anchor) -> PerLevel {
+    let mut offsets = anchor.calibrator.offsets();
+    let outcomes = f64::from(anchor.calibrator.scored());
+    let median = offsets[MEDIAN] * outcomes / (outcomes + MEDIAN_COUNTS_FROM);
+    offsets[MEDIAN] = median.clamp(offsets[MEDIAN - 1], offsets[MEDIAN + 1]);
+    offsets
 }
 
 /// `span` in steps of the grid; at least a thousandth, so that it can be divided by.

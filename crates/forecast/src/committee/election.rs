@@ -13,6 +13,7 @@ use super::{Committee, Member, Seat};
 use crate::experts::loss;
 use crate::models::Moments;
 use crate::models::ets::Ets;
+use crate::models::mstl::Mstl;
 use crate::models::seasonal_naive::SeasonalNaive;
 use crate::models::sparse_ar::{BEYOND, Past, Scale, Shape, SparseAr, finite_range, usual_lags};
 use crate::models::theta::Theta;
@@ -57,6 +58,7 @@ enum Candidate {
     /// With the season in steps; 0: none.
     Ets(usize),
     Theta(usize),
+    Mstl(Vec<usize>),
 }
 
 impl Candidate {
@@ -71,6 +73,9 @@ impl Candidate {
             Self::Ets(season) => Ets::auto(history, *season).map(|ets| Member::Ets(Box::new(ets))),
             Self::Theta(season) => {
                 Theta::auto(history, *season).map(|theta| Member::Theta(Box::new(theta)))
+            }
+            Self::Mstl(seasons) => {
+                Mstl::fit(history, seasons).map(|mstl| Member::Mstl(Box::new(mstl)))
             }
         }
     }
@@ -212,6 +217,7 @@ impl<'a> Election<'a> {
         add(&near, day, Scale::Linear);
         candidates.extend(self.seasons.iter().map(|s| Candidate::SeasonalNaive(*s)));
         candidates.extend([Candidate::Ets(day), Candidate::Theta(day)]);
+        candidates.push(Candidate::Mstl(self.seasons.clone()));
         candidates
     }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::models::ets::Ets;
+use crate::models::mstl::Mstl;
 use crate::models::seasonal_naive::SeasonalNaive;
 use crate::models::sparse_ar::{Past, SparseAr};
 use crate::models::theta::Theta;
@@ -19,6 +20,8 @@ pub enum Member {
     Ets(Box<Ets>),
     /// The theta method.
     Theta(Box<Theta>),
+    /// Several seasons taken off one by one.
+    Mstl(Box<Mstl>),
 }
 
 impl Member {
@@ -29,6 +32,7 @@ impl Member {
             Self::SeasonalNaive(model) => model.describe(),
             Self::Ets(model) => model.describe(),
             Self::Theta(model) => model.describe(),
+            Self::Mstl(model) => model.describe(),
         }
     }
 
@@ -39,6 +43,7 @@ impl Member {
             Self::SeasonalNaive(model) => model.update(observed),
             Self::Ets(model) => model.update(observed),
             Self::Theta(model) => model.update(observed),
+            Self::Mstl(model) => model.update(observed),
         }
     }
 
@@ -46,7 +51,7 @@ impl Member {
     pub(super) fn memory(&self) -> usize {
         match self {
             Self::Autoregression(model) => model.memory(),
-            Self::SeasonalNaive(_) | Self::Ets(_) | Self::Theta(_) => 0,
+            Self::SeasonalNaive(_) | Self::Ets(_) | Self::Theta(_) | Self::Mstl(_) => 0,
         }
     }
 
@@ -62,6 +67,7 @@ impl Member {
             Self::SeasonalNaive(model) => model.predict(steps, out),
             Self::Ets(model) => model.predict(steps, out),
             Self::Theta(model) => model.predict(steps, out),
+            Self::Mstl(model) => model.predict(steps, out),
         }
     }
 }
