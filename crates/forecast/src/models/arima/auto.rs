@@ -14,13 +14,24 @@ use super::likelihood::Likelihood;
 use super::order::{COEFFICIENTS_MAX, Order, SEASON_MAX};
 use super::polynomial::reaches;
 use super::problem::{Climb, Problem};
+use super::small::{dot, real};
 use super::start::{Conditional, Regression};
 
-/// No root of a polynomial of two or more lags may be nearer to the unit circle (as in R's
-/// `auto.arima`): the order is then more than the data bear.
+/// No root of an autoregression of two or more lags may be nearer to the unit circle (as in R's
+/// `auto.arima`): the order is then more than the data bear. R asks the same of moving averages; here
+/// they may go up to the circle, since a trend that was differenced leads there and the filter is exact.
 const ROOT_LEAST: f64 = 1.01;
 /// A visited order further than this from the best does not climb.
 const AICC_NEAR: f64 = 6.0;
+
+/// A moving average whose roots come nearer is not judged by its conditional sum of squares alone.
+const ROOT_FAR: f64 = 1.15;
+/// How far such an order climbs at its visit.
+const FIRST_CLIMB: Climb = Climb {
+    gain_least: 0.1,
+    steps_max: 3,
+    tries_max: 2,
+};
 
 /// How far the search looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +100,9 @@ fn differences(cleaned: &Cleaned, season: Option<u16>, limits: &Limits) -> Order
     }
 }
 
+/// Room for the coefficients of any order.
+type Flat = [f64; COEFFICIENTS_MAX];
+
 /// The lags of a visited order, beside its differences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
@@ -103,7 +117,7 @@ struct Place {
 #[derive(Debug)]
 struct Visit {
     place: Place,
-    flat: [f64; COEFFICIENTS_MAX],
+    flat: Flat,
     /// The criterion at coefficients near the best.
     aicc: f64,
 }
@@ -120,6 +134,8 @@ struct Search<'a> {
     quick: Problem,
     /// For orders without and with a constant; made when first needed.
     regressions: [Option<Regression>; 2],
+    /// For the series before its last difference, where that seems to be one too many.
+    levelled: Option<Regression>,
     conditional: Conditional,
     visits: Vec<Visit>,
 }
@@ -141,6 +157,10 @@ impl<'a> Search<'a> {
             Order::new(lags, base.d, lags).seasonal(seasonal, base.seasonal_d, seasonal, season);
         let scaled = Scaled::new(cleaned, &base);
         let quick = Problem::new(scaled.bridged.clone());
+        let levelled = (base.d > 0 && season == 1)
+            .then(|| levelled(&quick.data.centred))
+            .flatten()
+            .map(|sums| Regression::new(&sums, &largest));
         Self {
             cleaned,
             limits,
@@ -150,6 +170,7 @@ impl<'a> Search<'a> {
             scaled,
             quick,
             regressions: [None, None],
+            levelled,
             conditional: Conditional::default(),
             visits: Vec::new(),
         }
@@ -189,14 +210,14 @@ impl<'a> Search<'a> {
         ];
         let mut best = (first[1], f64::INFINITY);
         for place in first {
-            if let Some(aicc) = self.visit(place).filter(|a| *a < best.1) {
+            if let Some(aicc) = self.visit(place, None).filter(|a| *a < best.1) {
                 best = (place, aicc);
             }
         }
         while self.visits.len() < self.limits.visits_max {
             let from = best.0;
             let better = self.neighbours(from, constant).find_map(|place| {
-                let aicc = self.visit(place).filter(|a| *a < best.1)?;
+                let aicc = self.visit(place, Some(from)).filter(|a| *a < best.1)?;
                 Some((place, aicc))
             });
             let Some(better) = better else {
@@ -244,7 +265,7 @@ impl<'a> Search<'a> {
     }
 
     /// Judges an order, unless that was done before or there are too few data.
-    fn visit(&mut self, place: Place) -> Option<f64> {
+    fn visit(&mut self, place: Place, parent: Option<Place>) -> Option<f64> {
         if self.visits.len() >= self.limits.visits_max
             || self.visits.iter().any(|v| v.place == place)
         {
@@ -254,18 +275,81 @@ impl<'a> Search<'a> {
         if !self.cleaned.suffice(&order) {
             return None;
         }
-        let series = self.quick.data.of(&order);
-        let regression = self.regressions[usize::from(place.constant)]
+        let count = order.coefficients();
+        let (mut flat, mut found) = self.near(&order)?;
+        if order.season > 1 {
+            return Some(self.judged(place, flat, &found));
+        }
+        for other in self.other_starts(&order, parent).into_iter().flatten() {
+            let mut other = other;
+            let reached = self.quick.likelihood(&order, &other[..count]);
+            if reached.is_some_and(|r| r.log > found.log)
+                && let Some(top) = self.quick.climb(&order, &mut other[..count], FIRST_CLIMB)
+            {
+                (flat, found) = (other, top);
+            }
+        }
+        Some(self.judged(place, flat, &found))
+    }
+
+    /// Notes what was found at a place, and returns the criterion there.
+    fn judged(&mut self, place: Place, flat: Flat, found: &Likelihood) -> f64 {
+        let order = self.order(place);
+        let scored = self.quick.data.of(&order).len();
+        let aicc = if is_sound(&order, &flat[..order.coefficients()]) {
+            aicc(found.log, order.parameters(), scored)
+        } else {
+            f64::INFINITY
+        };
+        self.visits.push(Visit { place, flat, aicc });
+        aicc
+    }
+
+    /// Coefficients near the best, from the regression and the conditional sum of squares.
+    fn near(&mut self, order: &Order) -> Option<(Flat, Likelihood)> {
+        let series = self.quick.data.of(order);
+        let regression = self.regressions[usize::from(order.constant)]
             .get_or_insert_with(|| Regression::new(series, &self.largest));
         let mut flat = [0.0; COEFFICIENTS_MAX];
         let near = &mut flat[..order.coefficients()];
-        regression.coefficients(&order, near);
-        self.conditional.descend(series, &order, near, (4, 0.05));
-        let found = self.quick.likelihood(&order, near)?;
-        let scored = self.quick.data.of(&order).len();
-        let aicc = aicc(found.log, order.parameters(), scored);
-        self.visits.push(Visit { place, flat, aicc });
-        Some(aicc)
+        regression.coefficients(order, near);
+        self.conditional.descend(series, order, near, (4, 0.05));
+        let found = if order.season == 1 && is_near_unit_circle(order, near) {
+            self.quick.climb(order, near, FIRST_CLIMB)?
+        } else {
+            self.quick.likelihood(order, near)?
+        };
+        Some((flat, found))
+    }
+
+    /// Where else an order may begin: at the coefficients of the order that it was reached from, and at
+    /// those of the series before its last difference, if that was one too many.
+    fn other_starts(&self, order: &Order, parent: Option<Place>) -> [Option<Flat>; 2] {
+        let warm = parent.and_then(|parent| {
+            let visit = self.visits.iter().find(|v| v.place == parent)?;
+            let from = self.order(parent);
+            let mut flat = [0.0; COEFFICIENTS_MAX];
+            let parts = from.split(&visit.flat[..from.coefficients()]);
+            let places = order.split_mut(&mut flat[..order.coefficients()]);
+            for (from, to) in parts.into_iter().zip(places) {
+                let both = from.len().min(to.len());
+                to[..both].copy_from_slice(&from[..both]);
+            }
+            Some(flat)
+        });
+        let levelled = self.levelled.as_ref().filter(|_| order.q > 0).map(|sums| {
+            let before = Order::new(order.p, 0, order.q - 1);
+            let mut flat = [0.0; COEFFICIENTS_MAX];
+            sums.coefficients(&before, &mut flat[..before.coefficients()]);
+            // theta(B) (1 - B), with the root just outside the circle.
+            let ma = &mut flat[usize::from(order.p)..order.coefficients()];
+            for i in (0..ma.len()).rev() {
+                let earlier = if i == 0 { 1.0 } else { ma[i - 1] };
+                ma[i] -= earlier / ROOT_LEAST;
+            }
+            flat
+        });
+        [warm, levelled]
     }
 
     /// Lets the best few climb and returns the best of them that has no root near the unit circle.
@@ -323,11 +407,39 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Whether polynomials of two or more lags have their roots well outside the unit circle.
+/// Whether autoregressions of two or more lags have their roots well outside the unit circle.
 fn is_sound(order: &Order, flat: &[f64]) -> bool {
-    order
-        .split(flat)
+    let [ar, _, seasonal_ar, _] = order.split(flat);
+    [ar, seasonal_ar]
         .into_iter()
-        .zip([1.0, -1.0, 1.0, -1.0])
-        .all(|(part, sign)| part.len() < 2 || reaches(part, sign, 1.0 / ROOT_LEAST))
+        .all(|part| part.len() < 2 || reaches(part, 1.0, 1.0 / ROOT_LEAST))
+}
+
+/// Whether the moving average has a root where what was before the first value is hardly forgotten:
+/// there the conditional sum of squares tells little of the likelihood. So it is with every series that
+/// is differenced although its trend is a straight line.
+fn is_near_unit_circle(order: &Order, flat: &[f64]) -> bool {
+    !reaches(order.split(flat)[1], -1.0, 1.0 / ROOT_FAR)
+}
+
+/// The sums of the differences less a straight line, if they keep so near to it that one difference
+/// may have been too many: a random walk's are `n / 15` times as large as its steps, in squares.
+fn levelled(differences: &[f64]) -> Option<Vec<f64>> {
+    let n = real(differences.len());
+    let mut sum = 0.0;
+    let mut sums: Vec<f64> = differences
+        .iter()
+        .map(|x| {
+            sum += x;
+            sum
+        })
+        .collect();
+    let middle = (n - 1.0) / 2.0;
+    let mean = sums.iter().sum::<f64>() / n;
+    let tilt: f64 = (0..).zip(&sums).map(|(t, x)| (real(t) - middle) * x).sum();
+    let slope = tilt / (n * (n * n - 1.0) / 12.0);
+    for (t, x) in sums.iter_mut().enumerate() {
+        *x -= mean + slope * (real(t) - middle);
+    }
+    (dot(&sums, &sums) < 0.03 * n * dot(differences, differences)).then_some(sums)
 }
