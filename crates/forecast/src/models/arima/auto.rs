@@ -19,7 +19,8 @@ use super::start::{Conditional, Regression};
 
 /// No root of an autoregression of two or more lags may be nearer to the unit circle (as in R's
 /// `auto.arima`): the order is then more than the data bear. R asks the same of moving averages; here
-/// they may go up to the circle, since a trend that was differenced leads there and the filter is exact.
+/// those without a season may go up to the circle, since a straight trend that was differenced leads there
+/// and the filter is exact.
 const ROOT_LEAST: f64 = 1.01;
 /// A visited order further than this from the best does not climb.
 const AICC_NEAR: f64 = 6.0;
@@ -407,12 +408,15 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Whether autoregressions of two or more lags have their roots well outside the unit circle.
+/// Whether polynomials of two or more lags have their roots well outside the unit circle; without a
+/// season only the autoregression needs to.
 fn is_sound(order: &Order, flat: &[f64]) -> bool {
-    let [ar, _, seasonal_ar, _] = order.split(flat);
-    [ar, seasonal_ar]
+    order
+        .split(flat)
         .into_iter()
-        .all(|part| part.len() < 2 || reaches(part, 1.0, 1.0 / ROOT_LEAST))
+        .zip([1.0, -1.0, 1.0, -1.0])
+        .filter(|(_, sign)| *sign > 0.0 || order.season > 1)
+        .all(|(part, sign)| part.len() < 2 || reaches(part, sign, 1.0 / ROOT_LEAST))
 }
 
 /// Whether the moving average has a root where what was before the first value is hardly forgotten:
