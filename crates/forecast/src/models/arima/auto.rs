@@ -297,7 +297,8 @@ impl<'a> Search<'a> {
     fn judged(&mut self, place: Place, flat: Flat, found: &Likelihood) -> f64 {
         let order = self.order(place);
         let scored = self.quick.data.of(&order).len();
-        let aicc = if is_sound(&order, &flat[..order.coefficients()]) {
+        // With a season the walk may pass through an unsound order; only the finalists may not be one.
+        let aicc = if order.season > 1 || is_sound(&order, &flat[..order.coefficients()]) {
             aicc(found.log, order.parameters(), scored)
         } else {
             f64::INFINITY
