@@ -82,6 +82,11 @@ pub struct PropertyOutlook {
 }
 
 impl PropertyOutlook {
+    /// Whether its deviation is, or was, anything but 0. What never moved has nothing worth a series.
+    pub fn has_moved(&self) -> bool {
+        self.forecast.is_some() || self.deviation != 0.0
+    }
+
     /// The outlook in one sentence: value, share of the tolerance, prediction.
     pub fn sentence(&self) -> String {
         let text = |value: &Option<Value>| match (value, self.unit.as_deref()) {

@@ -26,6 +26,7 @@ use crate::reason::Reason;
 use crate::state::{Phase, State};
 use crate::time::Timestamp;
 use crate::watch::Watch;
+use crate::watch::refit::Course;
 
 /// What is replayed against.
 #[derive(Clone, Copy, Debug)]
@@ -137,6 +138,7 @@ struct Replay<'a> {
     setting: &'a Setting<'a>,
     now: Timestamp,
     watch: Watch,
+    course: Course,
     state: State,
     generations: Vec<Generation>,
     synced_at: Option<Timestamp>,
@@ -162,6 +164,7 @@ impl<'a> Replay<'a> {
             setting,
             now,
             watch: Watch::new(setting.policy),
+            course: Course::default(),
             state,
             generations: Vec::new(),
             synced_at: None,
@@ -239,6 +242,9 @@ impl<'a> Replay<'a> {
             ..
         } = *self.setting;
         let outlooks = self.watch.assess(policy, baseline, &probe, factory);
+        self.course.push(probe.at, &outlooks);
+        // In a record there is no background: what the daemon does within seconds is done at once.
+        self.watch.refit_now(&self.course);
         self.out.evaluations += 1;
         let facts = self.facts();
         let decision = self.decide(&Input::Assessed {

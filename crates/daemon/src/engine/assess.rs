@@ -157,8 +157,7 @@ impl ResourceTask {
             if let Some(value) = outlook.found.as_ref().and_then(Value::as_number) {
                 push(Stream::Value, value);
             }
-            // What never moved has deviation 0 and the band's floor: nothing worth a series.
-            if outlook.forecast.is_some() || outlook.deviation != 0.0 {
+            if outlook.has_moved() {
                 push(Stream::Deviation, outlook.deviation);
                 push(Stream::BandLower, -outlook.band.lower);
                 push(Stream::BandUpper, outlook.band.upper);

@@ -6,6 +6,11 @@
 //! - A property that has never moved costs one observation and no forecast.
 //! - Half-widths and refinement learn only while the property is in control: inside its band and
 //!   without a drift that has set in. So a slow drift cannot widen the band it is measured by.
+//!
+//! How it survives a restart is in [`learned`], how models are refitted beside it in [`refit`].
+
+pub mod learned;
+pub mod refit;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,6 +23,10 @@ use crate::ids::PropertyPath;
 use crate::outlook::{Breach, PropertyOutlook};
 use crate::policy::{Policy, Tolerance};
 use crate::property::{Observed, Origin, Probe, Severity};
+use crate::time::Timestamp;
+
+use self::learned::Keeping;
+use self::refit::Refitting;
 
 /// What was learned of one property.
 #[derive(Debug)]
@@ -26,6 +35,12 @@ struct Tracker {
     refinement: Refinement,
     /// It deviated at least once since it is watched.
     moved: bool,
+    /// What a deviation of 1 was at the last observation.
+    scale: Option<Scale>,
+    /// The instant of the last observation.
+    last_at: Option<Timestamp>,
+    refitting: Refitting,
+    keeping: Keeping,
 }
 
 /// The watch over one resource.
@@ -33,6 +48,10 @@ struct Tracker {
 pub struct Watch {
     grid: HorizonGrid,
     trackers: BTreeMap<PropertyPath, Tracker>,
+    /// Properties that are not watched any longer, since this was last asked for.
+    forgotten: BTreeSet<PropertyPath>,
+    /// Given to the last fork. It never starts anew, so that no fork of a former course is adopted.
+    last_ticket: u64,
 }
 
 /// How the forecast of a property is made, for `forecast --explain`.
@@ -42,21 +61,32 @@ pub struct ForecastInsight {
     pub weights: Vec<ModelWeight>,
     /// The measured coverage of past 90 % intervals, and over how many.
     pub coverage_90: Option<(f64, u64)>,
+    /// Half-widths `(below, above)` of the 90 % interval while in control.
+    pub in_control_90: Option<(f64, f64)>,
 }
 
 impl Watch {
     /// A watch that knows nothing yet.
     pub fn new(policy: &Policy) -> Self {
         Self {
-            grid: HorizonGrid::new(policy.sample_every, policy.horizon),
+            grid: grid(policy),
             trackers: BTreeMap::new(),
+            forgotten: BTreeSet::new(),
+            last_ticket: 0,
         }
     }
 
-    /// Whether the policy's step and horizon are those this watch forecasts for; otherwise a new
-    /// watch is needed.
+    /// Whether the policy's step and horizon are those this watch forecasts for; otherwise it has to
+    /// [start anew](Watch::start_anew).
     pub fn fits(&self, policy: &Policy) -> bool {
-        self.grid == HorizonGrid::new(policy.sample_every, policy.horizon)
+        self.grid == grid(policy)
+    }
+
+    /// Forgets everything: what was learned no longer holds.
+    pub fn start_anew(&mut self, policy: &Policy) {
+        self.grid = grid(policy);
+        let all = std::mem::take(&mut self.trackers);
+        self.forgotten.extend(all.into_keys());
     }
 
     /// Takes one probe, and says how every watched property stands, most urgent first.
@@ -72,7 +102,13 @@ impl Watch {
             .keys()
             .chain(probe.properties.keys())
             .collect();
-        self.trackers.retain(|path, _| paths.contains(path));
+        self.trackers.retain(|path, _| {
+            let stays = paths.contains(path);
+            if !stays {
+                self.forgotten.insert(path.clone());
+            }
+            stays
+        });
         let mut outlooks: Vec<PropertyOutlook> = paths
             .into_iter()
             .filter(|path| !policy.rule(path).is_some_and(|rule| rule.ignore))
@@ -86,17 +122,13 @@ impl Watch {
     /// Forgets what was seen of every property, but not how it scatters in control: the resource
     /// was put back, or another instance serves now.
     pub fn restart(&mut self) {
-        for tracker in self.trackers.values_mut() {
-            tracker.forecaster.restart();
-            tracker.moved = false;
-        }
+        self.restart_where(|_| true);
     }
 
     /// The same for some properties: their baseline moved.
     pub fn restart_where(&mut self, moved: impl Fn(&PropertyPath) -> bool) {
         for (_, tracker) in self.trackers.iter_mut().filter(|(path, _)| moved(path)) {
-            tracker.forecaster.restart();
-            tracker.moved = false;
+            tracker.restart();
         }
     }
 
@@ -106,6 +138,7 @@ impl Watch {
         Some(ForecastInsight {
             weights: tracker.forecaster.weights(),
             coverage_90: tracker.forecaster.measured_coverage(0.9),
+            in_control_90: tracker.forecaster.in_control_half_widths(0.9),
         })
     }
 
@@ -127,15 +160,12 @@ impl Watch {
         let scale = Scale::resolve(tolerance, approved.map(|p| &p.value), origin, learned);
         let deviation = deviation(approved.map(|p| &p.value), found.map(|p| &p.value), scale);
 
-        let grid = &self.grid;
-        let tracker = self
-            .trackers
-            .entry(path.clone())
-            .or_insert_with(|| Tracker {
-                forecaster: factory.forecaster(grid, seed(path)),
-                refinement: Refinement::default(),
-                moved: false,
-            });
+        let fresh = || Tracker::new(factory.forecaster(&self.grid, seed(path)));
+        let tracker = self.trackers.entry(path.clone()).or_insert_with(fresh);
+        if !tracker.keeping.holds_under(tracker.scale, scale) {
+            *tracker = fresh();
+        }
+        tracker.scale = Some(scale);
         let (band, forecast, onset) = tracker.take(policy, probe, deviation);
         PropertyOutlook {
             path: path.clone(),
@@ -157,13 +187,33 @@ impl Watch {
 }
 
 impl Tracker {
+    fn new(forecaster: Box<dyn Forecaster>) -> Self {
+        Self {
+            forecaster,
+            refinement: Refinement::default(),
+            moved: false,
+            scale: None,
+            last_at: None,
+            refitting: Refitting::default(),
+            keeping: Keeping::default(),
+        }
+    }
+
+    fn restart(&mut self) {
+        self.forecaster.restart();
+        self.moved = false;
+        self.last_at = None;
+        self.refitting.stop();
+        self.keeping.changed();
+    }
+
     /// Takes one more deviation: refines the band by it, then learns from it, then forecasts.
     fn take(
         &mut self,
         policy: &Policy,
         probe: &Probe,
         deviation: f64,
-    ) -> (band::Band, Option<Forecast>, Option<crate::Timestamp>) {
+    ) -> (band::Band, Option<Forecast>, Option<Timestamp>) {
         let coverage = band::coverage(policy.risk_tolerance);
         let half_widths = self.forecaster.in_control_half_widths(coverage);
         let band = band::band(policy, half_widths, self.refinement);
@@ -173,6 +223,9 @@ impl Tracker {
         }
         self.forecaster.set_in_control(in_control);
         self.forecaster.observe(probe.at, deviation);
+        self.refitting.observed(probe.at, deviation, in_control);
+        self.last_at = Some(probe.at);
+        self.keeping.changed();
         self.moved |= deviation != 0.0;
         let forecast = if self.moved {
             self.forecaster.forecast()
@@ -186,6 +239,10 @@ impl Tracker {
         };
         (band, forecast, onset)
     }
+}
+
+fn grid(policy: &Policy) -> HorizonGrid {
+    HorizonGrid::new(policy.sample_every, policy.horizon)
 }
 
 /// What may be done about a property of which no rule says more. Nothing is failed over for unless
@@ -272,214 +329,6 @@ fn urgency(outlook: &PropertyOutlook) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::forecast::Quantiles;
-    use crate::ids::{BaselineVersion, Instance};
-    use crate::policy::PropertyRule;
-    use crate::property::Value;
-    use crate::time::Timestamp;
-
-    /// Goes on in a straight line through the last two observations, with a spread of 0.01.
-    #[derive(Debug)]
-    struct StraightLine {
-        grid: HorizonGrid,
-        seen: Vec<(Timestamp, f64)>,
-        in_control: bool,
-    }
-
-    impl Forecaster for StraightLine {
-        fn observe(&mut self, at: Timestamp, value: f64) {
-            self.seen.push((at, value));
-        }
-
-        fn forecast(&self) -> Option<Forecast> {
-            let [.., (_, before), (origin, last)] = self.seen[..] else {
-                return None;
-            };
-            let quantiles = self.grid.steps().iter().map(|&steps| {
-                let median = last + (last - before) * f64::from(steps);
-                let offset = |i: i32| median + 0.01 * f64::from(i - 6);
-                Quantiles::new(std::array::from_fn(|i| offset(i32::try_from(i).unwrap())))
-            });
-            let quantiles = quantiles.collect();
-            Some(Forecast {
-                origin,
-                grid: self.grid.clone(),
-                quantiles,
-            })
-        }
-
-        fn in_control_half_widths(&self, _: f64) -> Option<(f64, f64)> {
-            None
-        }
-
-        fn set_in_control(&mut self, in_control: bool) {
-            self.in_control = in_control;
-        }
-
-        fn onset(&self) -> Option<Timestamp> {
-            None
-        }
-
-        fn restart(&mut self) {
-            self.seen.clear();
-        }
-
-        fn weights(&self) -> Vec<ModelWeight> {
-            vec![ModelWeight {
-                model: "straight line".into(),
-                weight: 1.0,
-            }]
-        }
-
-        fn measured_coverage(&self, _: f64) -> Option<(f64, u64)> {
-            None
-        }
-    }
-
-    #[derive(Debug)]
-    struct StraightLines;
-
-    impl ForecasterFactory for StraightLines {
-        fn forecaster(&self, grid: &HorizonGrid, _: u64) -> Box<dyn Forecaster> {
-            Box::new(StraightLine {
-                grid: grid.clone(),
-                seen: Vec::new(),
-                in_control: true,
-            })
-        }
-    }
-
-    fn policy() -> Policy {
-        let mut limit = PropertyRule::new(
-            "pool",
-            Tolerance::Limits {
-                lower: None,
-                upper: Some(1000.0),
-            },
-        )
-        .unwrap();
-        limit.severity = Some(Severity::Critical);
-        let mut ignored = PropertyRule::new("noise/**", Tolerance::Learned).unwrap();
-        ignored.ignore = true;
-        Policy {
-            rules: vec![limit, ignored],
-            horizon: Duration::from_secs(100),
-            ..Policy::default()
-        }
-    }
-
-    fn probe(second: i64, values: &[(&str, f64)]) -> Probe {
-        Probe {
-            at: Timestamp::from_millis(second * 1000),
-            instance: Instance::A,
-            properties: values
-                .iter()
-                .map(|(path, v)| ((*path).into(), Observed::configuration(Value::Number(*v))))
-                .collect(),
-            unreadable: BTreeMap::new(),
-        }
-    }
-
-    fn baseline(values: &[(&str, f64)]) -> Baseline {
-        Baseline {
-            version: BaselineVersion(1),
-            at: Timestamp::from_millis(0),
-            by: "test".into(),
-            note: String::new(),
-            properties: probe(0, values).properties,
-            learned: BTreeMap::new(),
-            pinned: None,
-        }
-    }
-
-    fn assess(watch: &mut Watch, second: i64, values: &[(&str, f64)]) -> Vec<PropertyOutlook> {
-        let approved = baseline(&[("pool", 400.0), ("other", 1.0)]);
-        watch.assess(&policy(), &approved, &probe(second, values), &StraightLines)
-    }
-
-    #[test]
-    fn a_drift_is_predicted_with_its_lead_time() {
-        let mut watch = Watch::new(&policy());
-        assess(&mut watch, 0, &[("pool", 400.0), ("other", 1.0)]);
-        let outlooks = assess(&mut watch, 10, &[("pool", 430.0), ("other", 1.0)]);
-        assert_eq!(outlooks[0].path.as_str(), "pool");
-        let Breach::Predicted {
-            lead_time,
-            confidence,
-            harm_after,
-        } = outlooks[0].breach
-        else {
-            panic!("{:?}", outlooks[0].breach)
-        };
-        // Deviation 0.05 a step; the band at risk tolerance 0.3 is 0.2^0.7 = 0.324; 7 steps reach
-        // 0.4, the grid's next horizon after 5 (0.3).
-        assert_eq!(lead_time, Duration::from_secs(60));
-        assert!(confidence > 0.99);
-        assert_eq!(harm_after, None, "not within 10 steps");
-        assert_eq!(outlooks[1].breach, Breach::None);
-        assert_eq!(
-            outlooks[1].forecast, None,
-            "a property that never moved has no forecast"
-        );
-    }
-
-    #[test]
-    fn what_matters_more_comes_first_even_if_it_is_only_predicted() {
-        let mut watch = Watch::new(&policy());
-        assess(&mut watch, 0, &[("pool", 400.0), ("other", 1.0)]);
-        // `other` is beyond its limit at once, but only worth a warning; `pool` may start a failover.
-        let outlooks = assess(&mut watch, 10, &[("pool", 460.0), ("other", 2.0)]);
-        assert_eq!(outlooks[0].path.as_str(), "pool");
-        assert_eq!(
-            (outlooks[1].breach, outlooks[1].severity),
-            (Breach::Observed, Severity::Warn)
-        );
-    }
-
-    #[test]
-    fn the_ceiling_is_an_observed_breach() {
-        let mut watch = Watch::new(&policy());
-        let outlooks = assess(&mut watch, 0, &[("pool", 1000.0), ("other", 1.0)]);
-        assert_eq!(outlooks[0].breach, Breach::Observed);
-    }
-
-    #[test]
-    fn what_cannot_be_read_has_no_outlook_and_what_vanished_has() {
-        let mut watch = Watch::new(&policy());
-        let mut seen = probe(0, &[("pool", 400.0)]);
-        let approved = baseline(&[("pool", 400.0), ("other", 1.0)]);
-        let gone = watch.assess(&policy(), &approved, &seen, &StraightLines);
-        assert_eq!(gone[0].path.as_str(), "other");
-        assert_eq!((gone[0].deviation, gone[0].breach), (1.0, Breach::Observed));
-        seen.unreadable
-            .insert("other".into(), "permission denied".into());
-        let unknown = watch.assess(&policy(), &approved, &seen, &StraightLines);
-        assert_eq!(unknown.len(), 1);
-    }
-
-    #[test]
-    fn ignored_properties_are_not_watched() {
-        let mut watch = Watch::new(&policy());
-        let values = [("pool", 400.0), ("other", 1.0), ("noise/x", 7.0)];
-        assert_eq!(assess(&mut watch, 0, &values).len(), 2);
-    }
-
-    #[test]
-    fn the_same_probes_give_the_same_outlooks() {
-        let run = || {
-            let mut watch = Watch::new(&policy());
-            (0_u16..20)
-                .map(|i| {
-                    assess(
-                        &mut watch,
-                        i64::from(i),
-                        &[("pool", 400.0 + f64::from(i * i))],
-                    )
-                })
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(run(), run());
-    }
-}
+mod tally;
+#[cfg(test)]
+mod tests;
