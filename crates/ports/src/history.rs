@@ -160,7 +160,25 @@ pub struct RetentionPlan {
     pub downsampled: u64,
 }
 
-/// Time series, changes and forecasts; see the module's contract.
+/// What was learned of one property.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Learned {
+    /// Of which property.
+    pub property: PropertyPath,
+    /// As bytes that only whoever wrote them understands.
+    pub state: Vec<u8>,
+}
+
+/// What was found of what was learned of a resource.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LearnedFound {
+    /// What could be read, by property.
+    pub states: Vec<Learned>,
+    /// What could not, each with its place: to be reported, and learned again.
+    pub damaged: Vec<HistoryError>,
+}
+
+/// Time series, changes, forecasts and what was learned; see the module's contract.
 #[async_trait]
 pub trait History: Send + Sync + std::fmt::Debug {
     /// Adds points. One call is all or nothing.
@@ -200,6 +218,18 @@ pub trait History: Send + Sync + std::fmt::Debug {
         property: &PropertyPath,
         at: Timestamp,
     ) -> Result<Option<Forecast>, HistoryError>;
+
+    /// Keeps what was learned of a resource, each state in the place of the one before, and removes what
+    /// is `forgotten`. One call is all or nothing.
+    async fn save_learned(
+        &self,
+        resource: &ResourceId,
+        states: &[Learned],
+        forgotten: &[PropertyPath],
+    ) -> Result<(), HistoryError>;
+
+    /// All that was learned of a resource, as it was saved last. One damaged state hurts no other.
+    async fn load_learned(&self, resource: &ResourceId) -> Result<LearnedFound, HistoryError>;
 
     /// What `retain` would remove.
     async fn plan_retention(

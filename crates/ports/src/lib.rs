@@ -9,7 +9,7 @@
 //! | [`ControlStore`] | states, baselines, generations, events | `evenkeel-store` |
 //! | [`Journal`] | sagas, durable line by line | `evenkeel-store` |
 //! | [`Audit`] | who did what, tamper-evident | `evenkeel-store` |
-//! | [`History`] | samples, changes, forecasts | `evenkeel-store` |
+//! | [`History`] | samples, changes, forecasts, what was learned | `evenkeel-store` |
 //! | [`Clock`] | time | `evenkeel-daemon`, simulations |
 
 mod clock;
@@ -27,8 +27,8 @@ pub use driver::{
     Health, Rehearsal, Reverted, StepKey, SyncProgress, Synced,
 };
 pub use history::{
-    Aggregation, History, HistoryError, Point, PropertyChange, Range, RetentionPlan,
-    RetentionPolicy, Sample, SeriesKey, Stream,
+    Aggregation, History, HistoryError, Learned, LearnedFound, Point, PropertyChange, Range,
+    RetentionPlan, RetentionPolicy, Sample, SeriesKey, Stream,
 };
 pub use redirector::{Drained, Endpoint, RedirectError, Redirector};
 pub use store::{

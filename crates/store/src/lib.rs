@@ -4,7 +4,7 @@
 //! | file | holds | durability |
 //! |---|---|---|
 //! | `control.db` | resources, baselines, generations, runs, events, leases, audit | survives a power cut |
-//! | `history.db` | samples, changes, forecasts | survives a crash of the process; after a power cut the last seconds may be missing |
+//! | `history.db` | samples, changes, forecasts, what was learned | survives a crash of the process; after a power cut the last seconds may be missing |
 //! | `lock` | the process id of whoever has the store open | – |
 //!
 //! Left out on purpose: several processes on one store (a cluster has other implementations of the

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use evenkeel_core::Timestamp;
 use evenkeel_ports::{
-    Aggregation, Audit, AuditEntry, History, HistoryError, Range, RetentionPolicy, Sample,
+    Aggregation, Audit, AuditEntry, History, HistoryError, Learned, Range, RetentionPolicy, Sample,
     SeriesKey, StoreError, Stream, contract,
 };
 use evenkeel_store::Store;
@@ -205,6 +205,73 @@ async fn a_damaged_head_row_is_put_aside() {
         .query_row("SELECT count(*) FROM damaged", [], |row| row.get(0))
         .unwrap();
     assert_eq!(kept, 1);
+}
+
+fn learned(property: &str) -> Learned {
+    Learned {
+        property: property.into(),
+        state: property.repeat(1000).into_bytes(),
+    }
+}
+
+#[tokio::test]
+async fn what_was_learned_is_there_after_closing_and_opening() {
+    let (dir, store) = fresh();
+    let states = [learned("a"), learned("b")];
+    store
+        .save_learned(&"web".into(), &states, &[])
+        .await
+        .unwrap();
+    drop(store);
+    let store = Store::open(dir.path()).unwrap();
+    let found = store.load_learned(&"web".into()).await.unwrap();
+    assert_eq!((found.states, found.damaged), (states.to_vec(), vec![]));
+}
+
+#[tokio::test]
+async fn a_damaged_state_is_named_and_hurts_no_other() {
+    let (dir, store) = fresh();
+    let states = ["a", "b", "c", "d", "e", "f"].map(learned);
+    store
+        .save_learned(&"web".into(), &states, &[])
+        .await
+        .unwrap();
+    drop(store);
+    let damage = [
+        "data = zeroblob(length(data)) WHERE property = 'a'",
+        "data = substr(data, 1, 100) WHERE property = 'b'",
+        "data = x'' WHERE property = 'c'",
+        "data = 'text' WHERE property = 'd'",
+        // A whole row under another name is damage, too.
+        "property = 'g' WHERE property = 'e'",
+    ];
+    let file = history_db(&dir);
+    for damage in damage {
+        file.execute(&format!("UPDATE learned SET {damage}"), [])
+            .unwrap();
+    }
+    drop(file);
+    let store = Store::open(dir.path()).unwrap();
+    let found = store.load_learned(&"web".into()).await.unwrap();
+    assert_eq!(found.states, [learned("f")]);
+    let places: Vec<String> = (found.damaged.into_iter())
+        .map(|damage| match damage {
+            HistoryError::Damaged { place, .. } => place,
+            other => panic!("{other}"),
+        })
+        .collect();
+    assert_eq!(places.len(), 5, "{places:?}");
+    assert!(
+        places[0].ends_with("history.db, table learned, row 1"),
+        "{places:?}"
+    );
+    // It is learned again, and kept in the same place.
+    store
+        .save_learned(&"web".into(), &states, &["g".into()])
+        .await
+        .unwrap();
+    let found = store.load_learned(&"web".into()).await.unwrap();
+    assert_eq!((found.states, found.damaged), (states.to_vec(), vec![]));
 }
 
 #[tokio::test]

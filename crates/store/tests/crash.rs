@@ -13,8 +13,8 @@ use evenkeel_core::record::{EventKind, NewEvent};
 use evenkeel_core::state::State;
 use evenkeel_core::{ResourceId, Timestamp};
 use evenkeel_ports::{
-    Commit, ControlStore, EventFilter, History, HistoryError, Range, Revision, Sample, SeriesKey,
-    StoreError, Stream,
+    Commit, ControlStore, EventFilter, History, HistoryError, Learned, Range, Revision, Sample,
+    SeriesKey, StoreError, Stream,
 };
 use evenkeel_store::Store;
 
@@ -71,6 +71,13 @@ async fn commit(store: &Store, round: u64) -> Result<(), StoreError> {
         .map(drop)
 }
 
+fn learned(round: u64) -> [Learned; 2] {
+    ["p", "q"].map(|property| Learned {
+        property: property.into(),
+        state: round.to_le_bytes().repeat(500),
+    })
+}
+
 /// The child's part: writes, and says after each round that it was acknowledged, until it is killed.
 #[tokio::test]
 async fn child() {
@@ -81,6 +88,8 @@ async fn child() {
     for round in 0.. {
         History::append(&store, &samples(round)).await.unwrap();
         commit(&store, round).await.unwrap();
+        let states = learned(round);
+        store.save_learned(&web(), &states, &[]).await.unwrap();
         println!("acknowledged {round}");
     }
 }
@@ -126,6 +135,10 @@ async fn what_was_acknowledged_survives_a_kill() {
         record.revision.0,
         "a commit is whole or not there"
     );
+    let found = store.load_learned(&web()).await.unwrap();
+    let round = u64::from_le_bytes(found.states[0].state[..8].try_into().unwrap());
+    assert!(round >= acknowledged);
+    assert_eq!(found.states, learned(round), "a save is whole or not there");
     let points = store.range(&series(), ALWAYS).await.unwrap();
     let expected: Vec<Sample> = (0..=acknowledged).flat_map(samples).collect();
     assert!(points.len() >= expected.len());

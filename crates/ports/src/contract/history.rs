@@ -7,8 +7,8 @@ use evenkeel_core::property::{Place, Value};
 use evenkeel_core::{PropertyPath, ResourceId, Timestamp};
 
 use crate::history::{
-    Aggregation, History, Point, PropertyChange, Range, RetentionPlan, RetentionPolicy, Sample,
-    SeriesKey, Stream,
+    Aggregation, History, Learned, Point, PropertyChange, Range, RetentionPlan, RetentionPolicy,
+    Sample, SeriesKey, Stream,
 };
 
 const HOUR: i64 = 3600;
@@ -60,6 +60,7 @@ pub async fn history(history: &impl History) {
     gaps_edges_and_steps(history).await;
     changes(history).await;
     forecasts(history).await;
+    learned(history).await;
 }
 
 async fn exactness(history: &impl History) {
@@ -223,6 +224,33 @@ async fn forecasts(history: &impl History) {
     assert_eq!(ask(10_000).await, Some(forecast(200)));
     let nobody = history.forecast_at(&"db".into(), &path, at(1000)).await;
     assert_eq!(nobody, Ok(None));
+}
+
+async fn learned(history: &impl History) {
+    let (web, db) = (ResourceId::from("web"), ResourceId::from("db"));
+    let state = |property: &str, state: &[u8]| Learned {
+        property: property.into(),
+        state: state.to_vec(),
+    };
+    let found = async |resource| {
+        let found = history.load_learned(resource).await.unwrap();
+        assert_eq!(found.damaged, []);
+        found.states
+    };
+    assert_eq!(found(&web).await, []);
+    let all_bytes: Vec<u8> = (0..=255).cycle().take(5000).collect();
+    let first = [state("b", &all_bytes), state("a", b""), state("c", b"c")];
+    history.save_learned(&web, &first, &[]).await.unwrap();
+    let other = [state("a", b"of db")];
+    history.save_learned(&db, &other, &[]).await.unwrap();
+    let sorted = [state("a", b""), state("b", &all_bytes), state("c", b"c")];
+    assert_eq!(found(&web).await, sorted, "by property");
+    let next = [state("b", b"later"), state("d", b"new")];
+    let forgotten = ["a".into(), "never there".into()];
+    history.save_learned(&web, &next, &forgotten).await.unwrap();
+    let left = [state("b", b"later"), state("c", b"c"), state("d", b"new")];
+    assert_eq!(found(&web).await, left);
+    assert_eq!(found(&db).await, other, "each resource has its own");
 }
 
 /// Retention removes what it planned to, keeps what is young, and loses no hour's aggregates before

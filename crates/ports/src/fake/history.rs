@@ -10,8 +10,8 @@ use evenkeel_core::{PropertyPath, ResourceId, Timestamp};
 
 use super::locked;
 use crate::history::{
-    Aggregation, History, HistoryError, Point, PropertyChange, Range, RetentionPlan,
-    RetentionPolicy, Sample, SeriesKey,
+    Aggregation, History, HistoryError, Learned, LearnedFound, Point, PropertyChange, Range,
+    RetentionPlan, RetentionPolicy, Sample, SeriesKey,
 };
 
 /// See the module.
@@ -25,6 +25,7 @@ struct Tables {
     points: BTreeMap<SeriesKey, BTreeMap<Timestamp, f64>>,
     changes: Vec<PropertyChange>,
     forecasts: Vec<(ResourceId, PropertyPath, Forecast)>,
+    learned: BTreeMap<(ResourceId, PropertyPath), Vec<u8>>,
 }
 
 impl FakeHistory {
@@ -166,6 +167,36 @@ impl History for FakeHistory {
             .filter(|(r, p, forecast)| r == resource && p == property && forecast.origin <= at)
             .map(|(_, _, forecast)| forecast);
         Ok(made.max_by_key(|forecast| forecast.origin).cloned())
+    }
+
+    async fn save_learned(
+        &self,
+        resource: &ResourceId,
+        states: &[Learned],
+        forgotten: &[PropertyPath],
+    ) -> Result<(), HistoryError> {
+        let mut tables = locked(&self.tables);
+        for Learned { property, state } in states {
+            let key = (resource.clone(), property.clone());
+            tables.learned.insert(key, state.clone());
+        }
+        for property in forgotten {
+            tables.learned.remove(&(resource.clone(), property.clone()));
+        }
+        Ok(())
+    }
+
+    async fn load_learned(&self, resource: &ResourceId) -> Result<LearnedFound, HistoryError> {
+        let tables = locked(&self.tables);
+        let of_it = tables.learned.iter().filter(|((r, _), _)| r == resource);
+        let states = of_it.map(|((_, property), state)| Learned {
+            property: property.clone(),
+            state: state.clone(),
+        });
+        Ok(LearnedFound {
+            states: states.collect(),
+            damaged: Vec::new(),
+        })
     }
 
     async fn plan_retention(

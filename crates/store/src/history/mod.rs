@@ -17,6 +17,7 @@ mod changes;
 mod column;
 mod forecasts;
 mod head;
+mod learned;
 mod read;
 mod retain;
 
@@ -26,8 +27,8 @@ use async_trait::async_trait;
 use evenkeel_core::forecast::Forecast;
 use evenkeel_core::{PropertyPath, ResourceId, Timestamp};
 use evenkeel_ports::{
-    History, HistoryError, Point, PropertyChange, Range, RetentionPlan, RetentionPolicy, Sample,
-    SeriesKey, StoreError,
+    History, HistoryError, Learned, LearnedFound, Point, PropertyChange, Range, RetentionPlan,
+    RetentionPolicy, Sample, SeriesKey, StoreError,
 };
 use rusqlite::Connection;
 
@@ -41,7 +42,8 @@ use crate::database::Database;
 use crate::fault::Fault;
 
 /// The schema, as the changes that led to it. Never edit one that was released: add another.
-pub(crate) const MIGRATIONS: &[&str] = &["
+pub(crate) const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE series(
         id INTEGER PRIMARY KEY, resource TEXT NOT NULL, property TEXT NOT NULL,
         stream TEXT NOT NULL, raw_from INTEGER NOT NULL,
@@ -61,7 +63,13 @@ pub(crate) const MIGRATIONS: &[&str] = &["
         origin INTEGER NOT NULL, data BLOB NOT NULL, UNIQUE(resource, property, origin));
     CREATE INDEX forecast_by_age ON forecast(origin);
     CREATE TABLE damaged(id INTEGER PRIMARY KEY, what TEXT NOT NULL, data BLOB NOT NULL);
-"];
+",
+    "
+    CREATE TABLE learned(
+        id INTEGER PRIMARY KEY, resource TEXT NOT NULL, property TEXT NOT NULL, data BLOB NOT NULL,
+        UNIQUE(resource, property));
+",
+];
 
 /// Series worked through by one transaction of retention: appends get their turn in between.
 const SERIES_PER_RETENTION: usize = 64;
@@ -272,6 +280,22 @@ impl History for Store {
         at: Timestamp,
     ) -> Result<Option<Forecast>, HistoryError> {
         self.history(|h| forecasts::at(&h.database.connection, resource, property, at))
+    }
+
+    async fn save_learned(
+        &self,
+        resource: &ResourceId,
+        states: &[Learned],
+        forgotten: &[PropertyPath],
+    ) -> Result<(), HistoryError> {
+        self.history(|h| {
+            h.database
+                .write(|t| learned::save(t, resource, states, forgotten))
+        })
+    }
+
+    async fn load_learned(&self, resource: &ResourceId) -> Result<LearnedFound, HistoryError> {
+        self.history(|h| learned::load(&h.database.connection, resource, h.path()))
     }
 
     async fn plan_retention(
