@@ -4,6 +4,7 @@
 //! ([`keeper`]), its sagas an executor ([`executor`]); people reach it through [`http`].
 
 pub mod alerts;
+mod blocking;
 pub mod clock;
 pub mod config;
 pub mod engine;
@@ -13,9 +14,12 @@ pub mod gate;
 pub mod http;
 pub mod keeper;
 pub mod local;
+pub mod refits;
 mod running;
 mod serve;
 pub mod settings;
+#[cfg(test)]
+mod testing;
 pub mod world;
 
 pub use running::{ReloadError, Running, StartError};

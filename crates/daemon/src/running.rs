@@ -29,6 +29,7 @@ use crate::engine::{self, Message, Parts, ResourceHandle};
 use crate::events;
 use crate::executor::OpenRun;
 use crate::http::{self, AppState, BindError, Registry};
+use crate::refits::Refits;
 use crate::world::{Fleet, RedactionKey, World};
 
 /// How often history is downsampled and shortened.
@@ -88,6 +89,8 @@ pub struct Running {
     stop_server: oneshot::Sender<()>,
     server: tokio::task::JoinHandle<()>,
     retention: tokio::task::JoinHandle<()>,
+    stop_refits: oneshot::Sender<()>,
+    refits: tokio::task::JoinHandle<()>,
 }
 
 impl Running {
@@ -109,6 +112,8 @@ impl Running {
             history: Arc::new(store),
             clock: Arc::new(SystemClock::start()),
             forecasters: Arc::new(MixtureFactory),
+            refits: Refits::new(config.refit_cpu_share),
+            keep_learned_every: engine::KEEP_EVERY,
             alerts,
             fleet: Fleet::default(),
             redaction_key: RedactionKey(key),
@@ -137,6 +142,9 @@ impl Running {
             stopped.await.ok();
         }));
         let retention = tokio::spawn(retain(world.clone(), config.retention));
+        let (stop_refits, stopped) = oneshot::channel();
+        let refits = world.refits.clone();
+        let refits = tokio::spawn(refits.run(world.history.clone(), world.clock.clone(), stopped));
         let count = config.resources.len();
         let sentence = format!("started, watching {count} resources");
         world
@@ -151,6 +159,8 @@ impl Running {
             stop_server,
             server,
             retention,
+            stop_refits,
+            refits,
         })
     }
 
@@ -217,6 +227,7 @@ impl Running {
         self.registry.set(handles);
         self.retention.abort();
         self.retention = tokio::spawn(retain(self.world.clone(), config.retention));
+        self.world.refits.set_share(config.refit_cpu_share);
         self.config = config;
         let event = events::daemon(self.world.now(), "configuration reloaded".to_owned());
         self.world
@@ -273,6 +284,8 @@ impl Running {
             warn!(%error, "an event could not be recorded");
         }
         self.retention.abort();
+        self.stop_refits.send(()).ok();
+        self.refits.await.ok(); // it ends by itself, or has
         for (name, handle) in self.registry.all() {
             stop_resource(&handle, self.proxies.get(&name)).await;
         }

@@ -3,12 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use evenkeel_core::forecast::ForecasterFactory;
 use evenkeel_core::{PropertyPath, ResourceId, Timestamp};
 use evenkeel_ports::{Audit, Clock, ControlStore, History, Journal};
 
 use crate::alerts::Alerts;
+use crate::refits::Refits;
 
 /// The ports, shared by all tasks.
 #[derive(Clone, Debug)]
@@ -25,6 +27,10 @@ pub struct World {
     pub clock: Arc<dyn Clock>,
     /// Makes forecasters.
     pub forecasters: Arc<dyn ForecasterFactory>,
+    /// Which models want to be fitted anew.
+    pub refits: Refits,
+    /// How often what was learned is kept.
+    pub keep_learned_every: Duration,
     /// Where alerts go.
     pub alerts: Alerts,
     /// Which properties drift, fleet-wide.

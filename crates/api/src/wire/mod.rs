@@ -27,7 +27,7 @@ pub use event::{
     EventQuery, Evidence, Explanation, GuardCheck, Outlook,
 };
 pub use forecast::{Coverage, ForecastQuery, ForecastView, HorizonForecast, ModelWeight};
-pub use health::Health;
+pub use health::{Health, Refits};
 pub use problem::Problem;
 pub use property::{
     Aggregation, Band, Breach, BreachKind, Change, ChangeList, ChangeQuery, HistoryQuery, Origin,

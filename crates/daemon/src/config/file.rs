@@ -35,6 +35,8 @@ pub struct Daemon {
     pub state_dir: Option<PathBuf>,
     /// The Unix socket of the API; `/run/evenkeel/evenkeel.sock` by default.
     pub socket: Option<PathBuf>,
+    /// How much of one core fitting forecasting models anew may take, 0 (never) to 1; 0.1 by default.
+    pub refit_cpu_share: Option<f64>,
 }
 
 /// How long history is kept.

@@ -26,6 +26,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// The Unix socket of the API.
     pub socket: PathBuf,
+    /// How much of one core fitting forecasting models anew may take, 0 to 1.
+    pub refit_cpu_share: f64,
     /// How long history is kept.
     pub retention: RetentionPolicy,
     /// Gets each alert.
@@ -68,6 +70,7 @@ pub enum RedirectConfig {
 
 const DEFAULT_STATE_DIR: &str = "/var/lib/evenkeel";
 const DEFAULT_SOCKET: &str = "/run/evenkeel/evenkeel.sock";
+const DEFAULT_REFIT_CPU_SHARE: f64 = 0.1;
 const DEFAULT_SYNC: Duration = Duration::from_secs(300);
 const DEFAULT_KEEP: usize = 10;
 const DEFAULT_KEEP_AT_MOST: usize = 200;
@@ -91,6 +94,17 @@ pub(super) fn resolve(
         &mut check.at("defaults"),
     );
     let retention = retention(&file.history, &mut check.at("history"));
+    let refit_cpu_share = file
+        .daemon
+        .refit_cpu_share
+        .unwrap_or(DEFAULT_REFIT_CPU_SHARE);
+    if !(0.0..=1.0).contains(&refit_cpu_share) {
+        check.at("daemon").refuse(
+            &[Key::Name("refit_cpu_share")],
+            format!("{refit_cpu_share} is no share of a core"),
+            "write a number from 0 to 1",
+        );
+    }
     if file.alerts.command.as_ref().is_some_and(Vec::is_empty) {
         let below = [Key::Name("alerts"), Key::Name("command")];
         check.refuse(
@@ -123,6 +137,7 @@ pub(super) fn resolve(
     Ok(Config {
         state_dir: under_base(file.daemon.state_dir, DEFAULT_STATE_DIR),
         socket: under_base(file.daemon.socket, DEFAULT_SOCKET),
+        refit_cpu_share,
         retention,
         alert_command: file.alerts.command,
         resources: resources

@@ -56,6 +56,13 @@ impl ResourceTask {
             Message::Compare { probe, reply } => {
                 reply.send(self.unapproved(probe)).ok();
             }
+            Message::Fork { path, reply } => {
+                reply.send(self.watch.fork(&path)).ok(); // the worker has gone when the daemon stops
+            }
+            Message::Refitted(Ok(fork)) => {
+                self.watch.adopt(fork); // or not, if its course was restarted meanwhile
+            }
+            Message::Refitted(Err(ticket)) => self.watch.give_up(&ticket),
             Message::Reconfigured(settings) => self.reconfigured(settings),
             Message::Stop => {}
         }
@@ -276,7 +283,7 @@ impl ResourceTask {
         // what was learned no longer holds.
         let rules_moved = self.settings.policy.rules != settings.policy.rules;
         if rules_moved || !self.watch.fits(&settings.policy) {
-            self.watch = evenkeel_core::watch::Watch::new(&settings.policy);
+            self.watch.start_anew(&settings.policy);
         }
         info!("settings reloaded");
         self.settings = settings;

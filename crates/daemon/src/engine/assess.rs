@@ -54,6 +54,7 @@ impl ResourceTask {
             .report(&self.settings.name, drifting(&self.outlooks));
         self.spark.push(&self.outlooks);
         self.keep_history(probe).await;
+        self.ask_for_refits(); // the store has all that the forecasters were told
         let facts = self.facts();
         let outlooks = Arc::clone(&self.outlooks);
         let decision = self.decide(&Input::Assessed {
@@ -61,6 +62,7 @@ impl ResourceTask {
             facts: &facts,
         });
         self.carry_out(decision, Commit::default()).await.ok();
+        self.keep_learned_if_due();
     }
 
     /// Everything a decision needs beside the outlooks.

@@ -15,7 +15,10 @@ mod assess;
 mod baseline;
 mod commands;
 mod generations;
+mod learned;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +31,8 @@ use evenkeel_core::property::{Probe, Severity};
 use evenkeel_core::record::{EventKind, NewEvent};
 use evenkeel_core::state::{Phase, State};
 use evenkeel_core::watch::Watch;
-use evenkeel_core::{GenerationId, Instance, RunId, Timestamp};
+use evenkeel_core::watch::refit::{Fork, Ticket};
+use evenkeel_core::{GenerationId, Instance, PropertyPath, RunId, Timestamp};
 use evenkeel_ports::{
     Commit, Driver, DriverError, Redirector, Rehearsal, ResourceRecord, Revision, StoreError,
     Synced,
@@ -37,6 +41,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{Instrument, info, warn};
 
 pub use commands::{Answer, Asked};
+pub use learned::KEEP_EVERY;
 pub use snapshot::{Snapshot, Spark};
 
 use crate::executor;
@@ -93,6 +98,15 @@ pub enum Message {
         /// Where the answer goes.
         reply: oneshot::Sender<Vec<Difference>>,
     },
+    /// A property's turn to be refitted has come.
+    Fork {
+        /// Which.
+        path: PropertyPath,
+        /// Where the copy of its forecaster goes; `None` if nothing is wanted any longer.
+        reply: oneshot::Sender<Option<Fork>>,
+    },
+    /// A copy comes back fitted, or what it was is given up.
+    Refitted(Result<Fork, Ticket>),
     /// The configuration file changed.
     Reconfigured(Arc<Settings>),
     /// The daemon stops.
@@ -151,6 +165,7 @@ struct ResourceTask {
     sync_problem: Option<String>,
     next_run: NextRun,
     watch: Watch,
+    keeping: learned::Keeping,
     last_probe: Option<Arc<Probe>>,
     settling: Vec<Arc<Probe>>,
     outlooks: Arc<Vec<PropertyOutlook>>,
@@ -201,12 +216,16 @@ pub async fn start(
             baseline: None,
             rehearsal: None,
         });
+    let span = tracing::info_span!("resource", name = %settings.name);
+    let watch = learned::restored(&world, &settings, &record)
+        .instrument(span.clone())
+        .await;
+    let keeping = learned::Keeping::new(&world, &settings.name);
     let generations = world.control.generations(&settings.name).await?;
     let next_run = NextRun::Reserved(world.journal.next_run().await?);
     let (messages, inbox) = mpsc::channel(QUEUE);
     let gate = Gate::default();
     let (keeper, requests) = Keeper::new();
-    let watch = Watch::new(&settings.policy);
     let first = Snapshot::first(&settings, &record);
     let (snapshot, seen) = watch::channel(Arc::new(first));
     let handle = ResourceHandle {
@@ -216,7 +235,6 @@ pub async fn start(
         driver: driver.clone(),
         redirector: redirector.clone(),
     };
-    let span = tracing::info_span!("resource", name = %settings.name);
     let work = crate::keeper::Work {
         requests,
         messages: messages.clone(),
@@ -237,6 +255,7 @@ pub async fn start(
         sync_problem: None,
         next_run,
         watch,
+        keeping,
         last_probe: None,
         settling: Vec::new(),
         outlooks: Arc::default(),
@@ -279,6 +298,7 @@ impl ResourceTask {
                 ticks = ticker(period);
             }
         }
+        self.keep_learned_at_last().await;
         self.keeper.stop().await;
     }
 

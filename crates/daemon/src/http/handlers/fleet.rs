@@ -23,11 +23,18 @@ const EVENTS_SHOWN: usize = 10;
 
 pub(in crate::http) async fn health(State(state): State<Arc<AppState>>) -> Json<wire::Health> {
     let uptime = state.world.clock.monotonic().saturating_sub(state.started);
+    let refits = state.world.refits.counts();
     Json(wire::Health {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
         uptime_s: uptime.as_secs_f64(),
         since: state.since.to_string(),
+        refits: wire::Refits {
+            done: refits.done,
+            given_up: refits.given_up,
+            waiting: refits.waiting as u64,
+            spent_s: refits.spent.as_secs_f64(),
+        },
     })
 }
 

@@ -11,6 +11,7 @@ use evenkeel_api::wire;
 use evenkeel_core::{PropertyPath, Timestamp};
 use evenkeel_ports::{History, HistoryError, Point, Range, SeriesKey, Stream};
 
+use crate::blocking::on_a_thread;
 use crate::engine::Snapshot;
 use crate::http::AppState;
 use crate::http::convert::{forecast as forecasts, property, words};
@@ -278,8 +279,8 @@ async fn range(
     key: SeriesKey,
     range: Range,
 ) -> Result<Vec<Point>, Refused> {
-    let (history, runtime) = (history.clone(), tokio::runtime::Handle::current());
-    let reading = tokio::task::spawn_blocking(move || runtime.block_on(history.range(&key, range)));
+    let history = history.clone();
+    let reading = on_a_thread(async move { history.range(&key, range).await });
     let points = reading.await.map_err(|error| HistoryError::Failed {
         place: "history".to_owned(),
         what: format!("the reader ended early: {error}"),

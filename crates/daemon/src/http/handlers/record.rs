@@ -11,6 +11,7 @@ use evenkeel_core::record::{EventKind, EventRecord};
 use evenkeel_core::{EventId, ResourceId, RunId};
 use evenkeel_ports::{EventFilter, RunRecord, StoreError};
 
+use crate::blocking::on_a_thread;
 use crate::http::AppState;
 use crate::http::convert::{record, run as runs, words};
 use crate::http::extract::{Asked, Names, limit};
@@ -95,8 +96,8 @@ pub(in crate::http) async fn audit_verify(
     State(state): State<Arc<AppState>>,
 ) -> Answer<wire::AuditReport> {
     // Every line is read and hashed: on a thread where that may take its time.
-    let (audit, runtime) = (state.world.audit.clone(), tokio::runtime::Handle::current());
-    let checking = tokio::task::spawn_blocking(move || runtime.block_on(audit.verify_audit()));
+    let audit = state.world.audit.clone();
+    let checking = on_a_thread(async move { audit.verify_audit().await });
     let verdict = checking.await.map_err(|error| StoreError::Failed {
         place: "audit".to_owned(),
         what: format!("the check ended early: {error}"),

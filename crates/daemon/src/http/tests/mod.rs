@@ -12,23 +12,16 @@ use std::time::Duration;
 use evenkeel_api::Client;
 use evenkeel_api::wire::{PhaseKind, Problem};
 use evenkeel_core::failover::Capabilities;
-use evenkeel_core::policy::Policy;
 use evenkeel_core::property::{Observed, Value};
 use evenkeel_core::{Instance, ResourceId};
-use evenkeel_forecast::MixtureFactory;
-use evenkeel_ports::ControlStore;
 use evenkeel_ports::fake::{Call, FakeDriver, Fault, Faults};
-use evenkeel_store::Store;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 
 use super::{AppState, Registry, bind, serve};
-use crate::alerts::Alerts;
-use crate::clock::SystemClock;
 use crate::engine::{self, Parts, ResourceHandle};
-use crate::settings::{KeepGenerations, Settings, SyncRhythm};
-use crate::world::{Fleet, RedactionKey, World};
+use crate::testing::{settings, world};
 
 /// How often something is looked at until it is so.
 const LOOKS: usize = 2000;
@@ -91,7 +84,7 @@ impl Site {
         adjust: impl FnOnce(&mut AppState, &mut Vec<(ResourceId, ResourceHandle)>),
     ) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let world = world(&dir).await;
+        let world = world(dir.path()).await;
         let trouble = Arc::<Trouble>::default();
         let properties = [
             (
@@ -190,45 +183,5 @@ impl Site {
         let problem: Problem = serde_json::from_str(&body).unwrap();
         assert_eq!(problem.status, status);
         problem
-    }
-}
-
-async fn world(dir: &tempfile::TempDir) -> World {
-    let store = Store::open(&dir.path().join("state")).unwrap();
-    let key = store.redaction_key().await.unwrap();
-    World {
-        control: Arc::new(store.clone()),
-        journal: Arc::new(store.clone()),
-        audit: Arc::new(store.clone()),
-        history: Arc::new(store),
-        clock: Arc::new(SystemClock::start()),
-        forecasters: Arc::new(MixtureFactory),
-        alerts: Alerts::to_log(),
-        fleet: Fleet::default(),
-        redaction_key: RedactionKey(key),
-        holder: "test".into(),
-    }
-}
-
-fn settings(name: &str) -> Settings {
-    Settings {
-        name: name.into(),
-        kind: "fake".to_owned(),
-        labels: [("team".to_owned(), "edge".to_owned())].into(),
-        policy: Policy {
-            sample_every: Duration::from_millis(10),
-            settle: Duration::from_millis(30),
-            ..Policy::default()
-        },
-        sync: SyncRhythm {
-            on_change: false,
-            every: Duration::from_secs(3600),
-        },
-        rehearse_every: None,
-        keep: KeepGenerations {
-            newest: 10,
-            younger_than: Duration::from_secs(3600),
-            at_most: 100,
-        },
     }
 }
