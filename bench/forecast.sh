@@ -6,8 +6,8 @@
 # --data          where m4/hourly-{train,test}.csv and nab/**/*.csv are     default: ../shared/data
 # --m4            the two M4 files, instead of those below --data
 # --nab           a directory with files of `timestamp,value`, below it     default: nab below --data; `none` leaves this part out
-# --series        how many of the M4 series (the first)                     default: 50
-# --arima-series  on how many of them statsforecast's AutoARIMA runs; it takes half a minute each; 0 leaves it out    default: 6
+# --series        how many of the M4 series, spread evenly over the file    default: 50
+# --arima-series  on how many of these, spread again, statsforecast's AutoARIMA runs; it takes half a minute each; 0 leaves it out    default: 6
 # --season        the seasons of the M4 series; the first scales            default: 24,168
 # --stride, --refit   rolling: steps between forecasts, forecasts between fits    default: 4, 100
 #
@@ -82,10 +82,12 @@ else
   trap 'rm -rf "$work"' EXIT
 fi
 
-seasons=()
-for one in ${season//,/ }; do seasons+=(--season "$one"); done
-one_core "$EVENKEEL_BIN" backtest --m4 "${m4[@]}" --limit "$series" "${seasons[@]}" --json --each >"$work/m4-ours.json"
-one_core "$EVENKEEL_PYTHON" bench/forecast/m4.py "${m4[@]}" --series "$series" --arima-series "$arima" --season "$season" \
+options=()
+for one in ${season//,/ }; do options+=(--season "$one"); done
+"$EVENKEEL_PYTHON" bench/forecast/m4.py names "${m4[@]}" --series "$series" >"$work/names"
+while IFS= read -r name; do options+=("--series=$name"); done <"$work/names"
+one_core "$EVENKEEL_BIN" backtest --m4 "${m4[@]}" "${options[@]}" --json --each >"$work/m4-ours.json"
+one_core "$EVENKEEL_PYTHON" bench/forecast/m4.py run "${m4[@]}" --series "$series" --arima-series "$arima" --season "$season" \
   >"$work/m4-theirs.json"
 "$EVENKEEL_PYTHON" bench/forecast/report.py m4 "$work/m4-ours.json" "$work/m4-theirs.json"
 

@@ -1,12 +1,19 @@
 """The measures of docs/backtest.md, computed apart from the Rust code, and quantiles from statsforecast's intervals."""
 
 import math
+import sys
 
 import numpy as np
 
 # The probability levels of evenkeel_core::forecast::LEVELS, and the central intervals (percent) which make them.
 LEVELS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.99, 0.995]
 INTERVALS = [99, 98, 95, 90, 80, 50]
+
+
+def progress(text):
+    """Says how far it is, to a person."""
+    if sys.stderr.isatty():
+        print(f"\r{text:<40}\r", end="", file=sys.stderr, flush=True)
 
 
 def quantiles(forecast):

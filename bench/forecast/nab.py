@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from statsforecast.models import AutoETS
 
-from measures import INTERVALS, interval, quantiles, scale, scores
+from measures import INTERVALS, interval, progress, quantiles, scale, scores
 
 warnings.filterwarnings("ignore")
 QUARTERS = 4
@@ -71,13 +71,16 @@ def main():
     AutoETS(season_length=1).fit(np.arange(40.0) % 7).forward(y=np.arange(30.0) % 5, h=2, level=INTERVALS)
     for number, series in enumerate(ours["each"]):
         name = series["series"]
-        print(f"\rAutoETS {number + 1} of {len(ours['each'])}   ", end="", file=sys.stderr)
+        progress(f"AutoETS {number + 1} of {len(ours['each'])}")
         try:
-            values = read(files[name])
-            each[name] = roll(values, ours["settings"], (series["seasons"] or [1])[0])
+            values, season = read(files[name]), (series["seasons"] or [1])[0]
+            if scale(values, season) is None:
+                # Nothing to forecast; fitting to it takes AutoETS minutes.
+                raise ValueError("does not vary")
+            each[name] = roll(values, ours["settings"], season)
         except Exception as error:
             each[name] = {"failed": str(error)}
-    print("\r" + " " * 40 + "\r", end="", file=sys.stderr)
+    progress("")
     json.dump({"each": {name: {"AutoETS": result} for name, result in each.items()}}, sys.stdout)
 
 
