@@ -91,7 +91,8 @@ one_core "$EVENKEEL_PYTHON" bench/forecast/m4.py run "${m4[@]}" --series "$serie
   >"$work/m4-theirs.json"
 "$EVENKEEL_PYTHON" bench/forecast/report.py m4 "$work/m4-ours.json" "$work/m4-theirs.json"
 
-if [ "$nab" = none ] || ! [ -d "$nab" ]; then
+[ "$nab" != none ] || exit 0
+if ! [ -d "$nab" ]; then
   echo "no rolling part: no directory $nab (--nab DIR)" >&2
   exit 0
 fi

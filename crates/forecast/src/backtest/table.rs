@@ -7,6 +7,7 @@ use super::contender::{Contender, Gaussian, Session, Setup, StartError};
 use super::mixture::MixtureContender;
 use crate::models::arima::{Arima, Limits};
 use crate::models::ets::Ets;
+use crate::models::mstl::Mstl;
 use crate::models::seasonal_naive::SeasonalNaive;
 use crate::models::theta::Theta;
 use crate::models::{Drift, Fitted, LastValue};
@@ -47,6 +48,9 @@ pub fn contenders() -> Vec<Box<dyn Contender>> {
         }),
         named("theta", |history, setup| {
             fitted(Theta::auto(history, setup.season()), history)
+        }),
+        named("mstl", |history, setup| {
+            fitted(Mstl::fit(history, &setup.seasons), history)
         }),
         named("seasonal-naive", |history, setup| {
             fitted(SeasonalNaive::fit(history, setup.season()), history)
