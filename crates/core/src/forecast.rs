@@ -4,6 +4,7 @@
 //! A forecast is made of the *deviation* (see `crate::deviation`), not of the raw value. For each
 //! horizon of a fixed grid it gives the predictive distribution as quantiles at [`LEVELS`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -105,7 +106,8 @@ impl Quantiles {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HorizonGrid {
     step: Duration,
-    steps: Vec<u32>,
+    /// Shared, because every forecaster of a resource keeps the same.
+    steps: Arc<[u32]>,
 }
 
 impl HorizonGrid {
@@ -131,7 +133,10 @@ impl HorizonGrid {
             next += (next / 4).max(1);
         }
         steps.push(last);
-        Self { step, steps }
+        Self {
+            step,
+            steps: steps.into(),
+        }
     }
 
     /// The sampling period.

@@ -257,6 +257,21 @@ impl OnsetTracker {
         })
     }
 
+    /// The level of the present reference.
+    pub fn level(&self) -> f64 {
+        self.level
+    }
+
+    /// The standard deviation of one observation round the level, as far as it is known.
+    pub fn scale(&self) -> f64 {
+        self.scatter * DEVIATIONS_PER_MEAN
+    }
+
+    /// Observations that the present reference was learned from, at most its length.
+    pub fn reference_count(&self) -> u32 {
+        self.count
+    }
+
     /// Takes one more observation, a finite one.
     pub fn observe(&mut self, at: Timestamp, value: f64) {
         let distance = value - self.level;

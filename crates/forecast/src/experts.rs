@@ -58,23 +58,30 @@ const SCORED: [(f64, f64); 5] = [
 /// The weights of the experts at one horizon.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Experts {
-    weights: PerExpert,
-    scale: Option<f64>,
+    /// In single precision: there is one set per horizon of every property.
+    weights: [f32; EXPERTS],
+    /// The running mean loss; 0 before the first.
+    scale: f64,
 }
 
 impl Default for Experts {
     fn default() -> Self {
         Self {
-            weights: PRIOR,
-            scale: None,
+            weights: narrowed(PRIOR),
+            scale: 0.0,
         }
     }
 }
 
 impl Experts {
     /// The weights, which sum to 1.
-    pub fn weights(&self) -> &PerExpert {
-        &self.weights
+    pub fn weights(&self) -> PerExpert {
+        self.weights.map(f64::from)
+    }
+
+    /// The weights as they are stored.
+    pub(crate) fn narrow_weights(&self) -> [f32; EXPERTS] {
+        self.weights
     }
 
     /// Learns from what every expert had said and what came. Without a committee (`awake` is false) its
@@ -91,13 +98,15 @@ impl Experts {
         if mean <= 0.0 {
             return;
         }
-        let scale = self
-            .scale
-            .map_or(mean, |scale| scale + SCALE_GAIN * (mean - scale));
-        self.scale = Some(scale);
+        self.scale = if self.scale > 0.0 {
+            self.scale + SCALE_GAIN * (mean - self.scale)
+        } else {
+            mean
+        };
         // At least the present mean, so that no loss counts more than EXPERTS.
-        let unit = scale.max(mean);
-        let speakers = &mut self.weights[..speaking];
+        let unit = self.scale.max(mean);
+        let mut weights = self.weights();
+        let speakers = &mut weights[..speaking];
         let before: f64 = speakers.iter().sum();
         for (weight, loss) in speakers.iter_mut().zip(losses) {
             *weight *= (-RATE * loss / unit).exp();
@@ -106,19 +115,38 @@ impl Experts {
         speakers
             .iter_mut()
             .for_each(|weight| *weight *= before / after);
-        for (weight, prior) in self.weights.iter_mut().zip(PRIOR) {
-            *weight = (1.0 - SHARE) * *weight + SHARE * prior;
+        // Those who speak share among themselves.
+        let share = SHARE * before / PRIOR[..speaking].iter().sum::<f64>();
+        for (weight, prior) in weights.iter_mut().zip(PRIOR).take(speaking) {
+            *weight = (1.0 - SHARE) * *weight + share * prior;
         }
-        let total: f64 = self.weights.iter().sum();
-        self.weights = self.weights.map(|weight| weight / total);
+        self.set(weights);
+    }
+
+    fn set(&mut self, weights: PerExpert) {
+        let total: f64 = weights.iter().sum();
+        self.weights = narrowed(weights.map(|weight| weight / total));
+    }
+
+    /// Takes weights that were learned before. What is no weight is not taken.
+    pub fn recall(&mut self, weights: PerExpert) {
+        let total: f64 = weights.iter().sum();
+        if weights.iter().all(|weight| *weight >= 0.0) && total > 0.0 {
+            self.set(weights);
+        }
     }
 
     /// A new regime has set in, of which the committee knows nothing.
     pub fn begin_regime(&mut self) {
-        self.weights[COMMITTEE] *= REGIME_KEEPS;
-        let total: f64 = self.weights.iter().sum();
-        self.weights = self.weights.map(|weight| weight / total);
+        let mut weights = self.weights();
+        weights[COMMITTEE] *= REGIME_KEEPS;
+        self.set(weights);
     }
+}
+
+#[allow(clippy::cast_possible_truncation)] // Single precision is enough for a weight.
+fn narrowed(weights: PerExpert) -> [f32; EXPERTS] {
+    weights.map(|weight| weight as f32)
 }
 
 /// Mean and variance of the mixture of what the models say. The disagreement between them is part of
@@ -179,7 +207,7 @@ mod tests {
         }
         let weights = experts.weights();
         assert!(
-            (weights[COMMITTEE] - PRIOR[COMMITTEE]).abs() < 1e-9,
+            (weights[COMMITTEE] - PRIOR[COMMITTEE]).abs() < 1e-6,
             "{weights:?}"
         );
     }
@@ -200,7 +228,7 @@ mod tests {
             for (mean, actual, awake) in outcomes {
                 experts.learn(&said([mean, 0.0, -mean, 1.0, 3.0]), awake, actual);
                 let total: f64 = experts.weights().iter().sum();
-                prop_assert!((total - 1.0).abs() < 1e-9, "{:?}", experts.weights());
+                prop_assert!((total - 1.0).abs() < 1e-6, "{:?}", experts.weights());
             }
         }
     }

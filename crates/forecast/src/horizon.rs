@@ -14,11 +14,11 @@ use evenkeel_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::conformal::Calibrator;
-use crate::experts::{EXPERTS, Experts, PerExpert};
+use crate::experts::{COMMITTEE, EXPERTS, Experts, PerExpert};
 use crate::models::{Moments, VARIANCE_FLOOR};
 
 /// Anchors per grid, at most.
-const ANCHORS: usize = 5;
+const ANCHORS: usize = 4;
 
 /// Forecasts that wait for their outcome, per anchor.
 const PENDING: usize = 4;
@@ -26,6 +26,9 @@ const PENDING: usize = 4;
 /// Outcomes since the onset of a regime that weigh as much as the belief taken over from the shorter
 /// horizon.
 const INHERITED_COUNTS_FOR: f64 = 4.0;
+
+/// Weights that were recalled count as if learned from so many outcomes.
+const RECALLED_COUNTS_FOR: u32 = 16;
 
 /// Below the limit of single precision, and beyond anything that is believed.
 const PACKED_LIMIT: f64 = 1e37;
@@ -35,9 +38,8 @@ const PACKED_LIMIT: f64 = 1e37;
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Pending {
     pub(crate) due: Timestamp,
-    /// Whether the committee spoke.
-    pub(crate) awake: bool,
     origin: f64,
+    /// Of the committee NaN where it did not speak.
     experts: [(f32, f32); EXPERTS],
     mixture: (f32, f32),
 }
@@ -46,6 +48,16 @@ impl Pending {
     /// What every expert said.
     pub(crate) fn experts(&self) -> [Moments; EXPERTS] {
         self.experts.map(|said| unpacked(self.origin, said))
+    }
+
+    /// The value at its origin.
+    pub(crate) fn origin(&self) -> f64 {
+        self.origin
+    }
+
+    /// Whether the committee spoke.
+    pub(crate) fn is_awake(&self) -> bool {
+        !self.experts[COMMITTEE].0.is_nan()
     }
 
     /// What the mixture of them said.
@@ -170,11 +182,14 @@ impl Anchor {
     /// Keeps a forecast made at `at` until its outcome is due.
     pub(crate) fn keep(&mut self, at: Timestamp, said: &Said) {
         self.issued_at = Some(at);
+        let mut experts = said.experts.map(|m| packed(said.origin, m));
+        if !said.awake {
+            experts[COMMITTEE].0 = f32::NAN;
+        }
         self.pending.push_back(Pending {
             due: at + self.span,
-            awake: said.awake,
             origin: said.origin,
-            experts: said.experts.map(|m| packed(said.origin, m)),
+            experts,
             mixture: packed(said.origin, said.mixture),
         });
     }
@@ -193,6 +208,26 @@ impl Anchor {
         }
     }
 
+    /// The weights as they are kept for a regime that is left.
+    pub(crate) fn remembered(&self) -> [f32; EXPERTS] {
+        self.experts.narrow_weights()
+    }
+
+    /// A regime is back in which the weights were these.
+    pub(crate) fn recall(&mut self, weights: [f32; EXPERTS]) {
+        self.experts.recall(weights.map(f64::from));
+        self.regime_outcomes = RECALLED_COUNTS_FOR;
+    }
+
+    /// The series was put back: what waits for its outcome will not be scored, and the weights start
+    /// anew. What intervals are worth is still known.
+    pub(crate) fn restart(&mut self) {
+        self.pending.clear();
+        self.issued_at = None;
+        self.experts = Experts::default();
+        self.regime_outcomes = 0;
+    }
+
     /// A new regime has set in: what was learned before says nothing of it.
     pub(crate) fn begin_regime(&mut self) {
         self.experts.begin_regime();
@@ -202,7 +237,7 @@ impl Anchor {
     /// The weights here, where `shorter` are those of the next shorter anchor: its own so far as they
     /// come from the present regime, for the rest the shorter one's, which learns sooner.
     pub(crate) fn weights(&self, shorter: Option<&PerExpert>) -> PerExpert {
-        let own = *self.experts.weights();
+        let own = self.experts.weights();
         let Some(shorter) = shorter else {
             return own;
         };

@@ -87,8 +87,9 @@ pub struct Mixture {
     state: State,
     in_control: bool,
     control: InControl,
-    scoreboard: Scoreboard,
     refits: RefitSchedule,
+    /// What was learned before the last restart.
+    before: Option<Box<Engine>>,
 }
 
 impl Mixture {
@@ -99,8 +100,8 @@ impl Mixture {
             state: State::Empty,
             in_control: true,
             control: InControl::default(),
-            scoreboard: Scoreboard::default(),
             refits: RefitSchedule::default(),
+            before: None,
         }
     }
 
@@ -147,19 +148,19 @@ impl Forecaster for Mixture {
             State::Constant(run) if run.holds(value) => {
                 run.last = at;
                 run.count += 1;
-                self.scoreboard.score_certain();
             }
             State::Constant(run) => {
                 let mut engine = Box::new(Engine::after(run, &self.grid));
-                if run.count > 1 {
-                    self.scoreboard.score_surprise(value > run.value);
+                if let Some(before) = self.before.take() {
+                    engine.inherit(*before);
                 }
-                engine.observe(at, value, &self.grid, &mut self.scoreboard);
+                if run.count > 1 {
+                    engine.surprised_by(value);
+                }
+                engine.observe(at, value, &self.grid);
                 self.state = State::Varying(engine);
             }
-            State::Varying(engine) => {
-                engine.observe(at, value, &self.grid, &mut self.scoreboard);
-            }
+            State::Varying(engine) => engine.observe(at, value, &self.grid),
         }
     }
 
@@ -195,8 +196,11 @@ impl Forecaster for Mixture {
     }
 
     fn restart(&mut self) {
-        self.state = State::Empty;
-        self.scoreboard = Scoreboard::default();
+        self.refits = RefitSchedule::default();
+        match std::mem::replace(&mut self.state, State::Empty) {
+            State::Varying(engine) => self.before = Some(engine),
+            State::Empty | State::Constant(_) => {}
+        }
     }
 
     fn weights(&self) -> Vec<ModelWeight> {
@@ -207,7 +211,15 @@ impl Forecaster for Mixture {
     }
 
     fn measured_coverage(&self, coverage: f64) -> Option<(f64, u64)> {
-        self.scoreboard.coverage(coverage)
+        match &self.state {
+            State::Empty => None,
+            State::Constant(run) => run
+                .count
+                .checked_sub(1)
+                .filter(|n| *n > 0)
+                .map(|n| (1.0, n)),
+            State::Varying(engine) => engine.scoreboard().coverage(coverage),
+        }
     }
 
     fn wants_refit(&self) -> Option<Timestamp> {
@@ -256,19 +268,22 @@ impl Scoreboard {
         }
     }
 
-    /// A constant went on.
-    fn score_certain(&mut self) {
-        self.scored += 1;
+    /// A constant of `count` observations went by, each of which but the first was foreseen for certain.
+    pub(crate) fn after_constant(count: u64) -> Self {
+        Self {
+            scored: count.saturating_sub(1),
+            ..Self::default()
+        }
     }
 
     /// A constant ended.
-    fn score_surprise(&mut self, above: bool) {
+    pub(crate) fn score_surprise(&mut self, above: bool) {
         self.score(&[0.0; LEVELS.len()], if above { 1.0 } else { -1.0 });
     }
 
     /// The share of outcomes within the central interval at `coverage`, and how many there were.
     #[allow(clippy::cast_precision_loss)] // Counts stay far below 2^52.
-    fn coverage(&self, coverage: f64) -> Option<(f64, u64)> {
+    pub(crate) fn coverage(&self, coverage: f64) -> Option<(f64, u64)> {
         if self.scored == 0 {
             return None;
         }

@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use crate::committee::{Committee, Election};
 use crate::engine::Engine;
 use crate::horizon::anchors;
-use crate::mixture::Scoreboard;
 use crate::models::sparse_ar::LONGEST_LAG;
 use crate::season::{self, Profile};
 
@@ -110,11 +109,10 @@ pub(crate) fn refit(
     let (head, tail) = observations.split_at(cut);
     let profile = seasons.first().map(|season| profile(head, *season, grid));
 
-    let mut scoreboard = Scoreboard::default();
     let mut replayed = Engine::replaying(zero, *steps.at.first()?, profile, grid);
-    let mut replay = |engine: &mut Engine, observations: &[(Timestamp, f64)]| {
+    let replay = |engine: &mut Engine, observations: &[(Timestamp, f64)]| {
         for (at, value) in observations.iter().filter(|(_, value)| value.is_finite()) {
-            engine.observe(*at, *value, grid, &mut scoreboard);
+            engine.observe(*at, *value, grid);
         }
     };
     replay(&mut replayed, head);

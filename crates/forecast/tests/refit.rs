@@ -136,6 +136,50 @@ fn a_forecaster_goes_on_from_its_state() {
 }
 
 #[test]
+fn counts_stay_whole_and_are_never_negative() {
+    let mut random = Random::new(4);
+    let mut mixture = Mixture::new(&grid());
+    for hour in 0..300 {
+        let count = (3.0 * random.uniform() * random.uniform()).round();
+        mixture.observe(at(hour), count);
+    }
+    for quantiles in mixture.forecast().unwrap().quantiles {
+        for value in quantiles.values() {
+            assert!(*value >= 0.0 && value.fract() == 0.0, "{quantiles:?}");
+        }
+    }
+}
+
+#[test]
+fn what_was_learned_returns_when_the_series_was_put_back() {
+    let history = days(30);
+    let mut mixture = after(&history);
+    mixture.refit_with_seasons(&history, &[DAY]);
+    // It drifts away for a day, is put back, and is what it was.
+    for hour in 30 * DAY..31 * DAY {
+        mixture.observe(at(hour), history[hour - DAY].1 + 40.0);
+    }
+    mixture.restart();
+    assert_eq!(mixture.forecast(), None);
+    let again = days(33);
+    for (at, value) in &again[31 * DAY..32 * DAY] {
+        mixture.observe(*at, *value);
+    }
+    let (width, hits) = widths_and_hits(&mixture, &again[32 * DAY..]);
+    assert!(width < 9.0 && hits >= 18, "{width} {hits}");
+    let members = mixture
+        .weights()
+        .into_iter()
+        .filter(|w| w.model.contains("ar("));
+    let believed: f64 = members.map(|member| member.weight).sum();
+    assert!(
+        believed > 0.3,
+        "the season is known again: {:?}",
+        mixture.weights()
+    );
+}
+
+#[test]
 fn a_state_that_cannot_be_read_is_refused() {
     let state = after(&days(3)).state().unwrap();
     let read = |grid: &HorizonGrid, bytes: &[u8]| MixtureFactory.restore(grid, bytes).is_some();
