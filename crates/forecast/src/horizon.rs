@@ -18,10 +18,10 @@ use crate::experts::{COMMITTEE, EXPERTS, Experts, PerExpert};
 use crate::models::{Moments, VARIANCE_FLOOR};
 
 /// Anchors per grid, at most.
-const ANCHORS: usize = 4;
+const ANCHORS: usize = 5;
 
 /// Forecasts that wait for their outcome, per anchor.
-const PENDING: usize = 4;
+const PENDING: usize = 3;
 
 /// Outcomes since the onset of a regime that weigh as much as the belief taken over from the shorter
 /// horizon.
@@ -101,8 +101,6 @@ pub(crate) struct Anchor {
     pub(crate) experts: Experts,
     pub(crate) calibrator: Calibrator,
     span: Duration,
-    /// How far from its due instant an outcome may lie.
-    tolerance: Duration,
     pending: VecDeque<Pending>,
     issued_at: Option<Timestamp>,
     /// Outcomes of forecasts that were made within the present regime.
@@ -131,11 +129,16 @@ impl Anchor {
             experts: Experts::default(),
             calibrator: Calibrator::ahead(grid.steps()[grid_index]),
             span,
-            tolerance: (grid.step() / 2).max(span / 16),
-            pending: VecDeque::new(),
+            pending: VecDeque::with_capacity(PENDING.min(grid.steps()[grid_index] as usize)),
             issued_at: None,
             regime_outcomes: 0,
         }
+    }
+
+    /// How far from its due instant an outcome may lie.
+    fn tolerance(&self) -> Duration {
+        let step = self.span / self.steps.max(1);
+        (step / 2).max(self.span / 16)
     }
 
     /// Its horizon as a span of time.
@@ -147,10 +150,10 @@ impl Anchor {
     /// before it. Forecasts whose outcome was missed are dropped on the way.
     pub(crate) fn take_due(&mut self, at: Timestamp, gap: Duration) -> Option<Pending> {
         // The next observation is expected a gap later; this one is the nearer if it is within half.
-        let reach = at + (gap / 2).min(self.tolerance);
+        let reach = at + (gap / 2).min(self.tolerance());
         while self.pending.front()?.due <= reach {
             let pending = self.pending.pop_front()?;
-            if at.since(pending.due) <= self.tolerance {
+            if at.since(pending.due) <= self.tolerance() {
                 return Some(pending);
             }
         }
@@ -293,6 +296,6 @@ mod tests {
             }
             assert!(anchor.pending.len() <= PENDING);
         }
-        assert!((30..=40).contains(&matched), "{matched}");
+        assert!((20..=30).contains(&matched), "{matched}");
     }
 }

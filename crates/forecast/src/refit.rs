@@ -26,6 +26,9 @@ const LEAST_FILLED: f64 = 0.25;
 /// Steps of history that are looked at, at most.
 const LONGEST_HISTORY: usize = 4096;
 
+/// The furthest horizon, in steps, for which a committee is elected: its members go there step by step.
+const LONGEST_REACH: u32 = 4096;
+
 /// What a refit found.
 #[derive(Debug)]
 pub(crate) struct Refit {
@@ -39,7 +42,7 @@ pub(crate) struct Refit {
 /// When the next refit is due.
 ///
 /// Fits are due when the history has doubled since the last one, so that their cost per observation
-/// falls with age, and once in every new regime.
+/// falls with age, and once in a new regime, when it has lasted for a while.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct RefitSchedule {
     seen: u64,
@@ -50,7 +53,9 @@ impl RefitSchedule {
     /// Whether a fit is due after `seen` observations in the regime that began at `onset`.
     pub(crate) fn is_due(&self, seen: u64, onset: Option<Timestamp>) -> bool {
         let grown = seen >= (2 * self.seen).max(FIRST_AFTER);
-        let changed = self.seen > 0 && onset > self.regime && seen >= self.seen + FIRST_AFTER;
+        // In a life full of changes not every one is worth a fit.
+        let rested = seen >= self.seen + FIRST_AFTER.max(self.seen / 8);
+        let changed = self.seen > 0 && onset > self.regime && rested;
         grown || changed
     }
 
@@ -94,13 +99,16 @@ pub(crate) fn seasons(history: &[(Timestamp, f64)], grid: &HorizonGrid) -> Vec<u
 }
 
 /// Elects a committee on `history` and replays it, with values counted from `zero`; `None` where there is
-/// too little of it. The first of the `seasons` is taken off for the pool.
+/// too little of it, or the grid reaches too far. The first of the `seasons` is taken off for the pool.
 pub(crate) fn refit(
     history: &[(Timestamp, f64)],
     seasons: &[usize],
     zero: f64,
     grid: &HorizonGrid,
 ) -> Option<Refit> {
+    if grid.steps().last() > Some(&LONGEST_REACH) {
+        return None;
+    }
     let steps = at_equal_steps(history, grid.step())?;
     let judged: Vec<u32> = anchors(grid).iter().map(|anchor| anchor.steps).collect();
     let election = Election::hold(&steps.values, seasons, grid.steps(), &judged)?;

@@ -1,7 +1,7 @@
 //! The mixture as a contender: what the daemon runs, fed at equal steps.
 //!
-//! It is fitted once it has seen the history, and learns as it goes from there. Its grid of horizons is
-//! geometric; the horizons between are interpolated, level by level.
+//! It is fitted once it has seen the history, and learns as it goes from there. Far horizons are on a
+//! geometric grid; those between are interpolated, level by level.
 
 use std::time::Duration;
 
@@ -13,6 +13,9 @@ use crate::Mixture;
 
 /// The least step that instants can tell apart.
 const STEP_MIN: Duration = Duration::from_millis(1);
+
+/// Up to so many horizons each is forecast; of more only those of a geometric grid.
+const EVERY_STEP_UP_TO: u32 = 256;
 
 /// The contender `mixture`.
 #[derive(Clone, Copy, Debug)]
@@ -26,8 +29,13 @@ impl Contender for MixtureContender {
     fn start(&self, history: &[f64], setup: &Setup) -> Result<Box<dyn Session>, StartError> {
         let reach = u32::try_from(setup.horizon).unwrap_or(u32::MAX);
         let step = setup.step.max(STEP_MIN);
+        let grid = if reach <= EVERY_STEP_UP_TO {
+            HorizonGrid::every_step(step, reach)
+        } else {
+            HorizonGrid::new(step, step.saturating_mul(reach))
+        };
         let mut session = MixtureSession {
-            mixture: Mixture::new(&HorizonGrid::new(step, step.saturating_mul(reach))),
+            mixture: Mixture::new(&grid),
             step,
             now: Timestamp::from_millis(0),
         };
@@ -72,7 +80,11 @@ impl Session for MixtureSession {
                 samples.push((at, *value));
             }
         }
-        self.mixture.refit_with_seasons(&samples, &setup.seasons);
+        if setup.seasons.is_empty() {
+            self.mixture.refit(&samples);
+        } else {
+            self.mixture.refit_with_seasons(&samples, &setup.seasons);
+        }
         true
     }
 

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use super::{Committee, Member, Seat};
 use crate::experts::loss;
 use crate::models::Moments;
+use crate::models::arima::{self, Arima};
 use crate::models::ets::Ets;
 use crate::models::mstl::Mstl;
 use crate::models::seasonal_naive::SeasonalNaive;
@@ -36,8 +37,14 @@ const ORIGINS: usize = 256;
 /// Observations without which no election is held.
 pub const SHORTEST_HISTORY: usize = 48;
 
+/// The longest season of models that fit a state of as many numbers: their time grows with both.
+const LONGEST_STATE: usize = 48;
+
 /// Older history than this says little of the present, and costs time.
 const LONGEST_HISTORY: usize = 4096;
+
+/// But so many of the longest season.
+const SEASONS_OF_HISTORY: usize = 4;
 
 /// Held on one history; ends in a [`Committee`].
 #[derive(Debug)]
@@ -58,6 +65,7 @@ enum Candidate {
     /// With the season in steps; 0: none.
     Ets(usize),
     Theta(usize),
+    Arima(usize),
     Mstl(Vec<usize>),
 }
 
@@ -73,6 +81,12 @@ impl Candidate {
             Self::Ets(season) => Ets::auto(history, *season).map(|ets| Member::Ets(Box::new(ets))),
             Self::Theta(season) => {
                 Theta::auto(history, *season).map(|theta| Member::Theta(Box::new(theta)))
+            }
+            Self::Arima(season) => {
+                let season = Some(*season).filter(|season| *season > 1);
+                let mut arima = Arima::auto(history, season, &arima::Limits::default()).ok()?;
+                arima.make_steady();
+                Some(Member::Arima(Box::new(arima)))
             }
             Self::Mstl(seasons) => {
                 Mstl::fit(history, seasons).map(|mstl| Member::Mstl(Box::new(mstl)))
@@ -92,7 +106,9 @@ impl<'a> Election<'a> {
         steps: &[u32],
         anchors: &[u32],
     ) -> Option<Self> {
-        let history = &history[history.len().saturating_sub(LONGEST_HISTORY)..];
+        let cycles = SEASONS_OF_HISTORY * seasons.last().copied().unwrap_or_default();
+        let counting = LONGEST_HISTORY.max(cycles);
+        let history = &history[history.len().saturating_sub(counting)..];
         let known = history.iter().filter(|v| v.is_finite()).count();
         if known < SHORTEST_HISTORY {
             return None;
@@ -216,7 +232,10 @@ impl<'a> Election<'a> {
         add(&near, 0, Scale::Linear);
         add(&near, day, Scale::Linear);
         candidates.extend(self.seasons.iter().map(|s| Candidate::SeasonalNaive(*s)));
-        candidates.extend([Candidate::Ets(day), Candidate::Theta(day)]);
+        if day <= LONGEST_STATE {
+            candidates.extend([Candidate::Ets(day), Candidate::Arima(day)]);
+        }
+        candidates.push(Candidate::Theta(day));
         candidates.push(Candidate::Mstl(self.seasons.clone()));
         candidates
     }

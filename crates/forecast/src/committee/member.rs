@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::models::arima::Arima;
 use crate::models::ets::Ets;
 use crate::models::mstl::Mstl;
 use crate::models::seasonal_naive::SeasonalNaive;
@@ -20,6 +21,8 @@ pub enum Member {
     Ets(Box<Ets>),
     /// The theta method.
     Theta(Box<Theta>),
+    /// Autoregression and moving average of differences.
+    Arima(Box<Arima>),
     /// Several seasons taken off one by one.
     Mstl(Box<Mstl>),
 }
@@ -33,6 +36,7 @@ impl Member {
             Self::Ets(model) => model.describe(),
             Self::Theta(model) => model.describe(),
             Self::Mstl(model) => model.describe(),
+            Self::Arima(model) => model.describe(),
         }
     }
 
@@ -44,6 +48,7 @@ impl Member {
             Self::Ets(model) => model.update(observed),
             Self::Theta(model) => model.update(observed),
             Self::Mstl(model) => model.update(observed),
+            Self::Arima(model) => model.update(observed),
         }
     }
 
@@ -51,7 +56,11 @@ impl Member {
     pub(super) fn memory(&self) -> usize {
         match self {
             Self::Autoregression(model) => model.memory(),
-            Self::SeasonalNaive(_) | Self::Ets(_) | Self::Theta(_) | Self::Mstl(_) => 0,
+            Self::SeasonalNaive(_)
+            | Self::Ets(_)
+            | Self::Theta(_)
+            | Self::Mstl(_)
+            | Self::Arima(_) => 0,
         }
     }
 
@@ -68,6 +77,7 @@ impl Member {
             Self::Ets(model) => model.predict(steps, out),
             Self::Theta(model) => model.predict(steps, out),
             Self::Mstl(model) => model.predict(steps, out),
+            Self::Arima(model) => model.predict(steps, out),
         }
     }
 }

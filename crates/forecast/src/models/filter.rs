@@ -70,7 +70,8 @@ pub(super) struct Filter {
     slope_variance: f64,
     squares: f64,
     squares_weight: f64,
-    fit: f64,
+    /// In single precision, which with the next field saves eight bytes of every filter.
+    fit: f32,
     started: bool,
 }
 
@@ -142,7 +143,10 @@ impl Filter {
             let variance = self.variance();
             let log_density = -0.5 * (variance * spread).ln()
                 - 0.5 * (FIT_FREEDOM + 1.0) * (square / (variance * FIT_FREEDOM)).ln_1p();
-            self.fit = LIKELIHOOD_MEMORY * self.fit + log_density;
+            // Differences of a thousandth decide nothing.
+            #[allow(clippy::cast_possible_truncation)]
+            let fit = (LIKELIHOOD_MEMORY * f64::from(self.fit) + log_density) as f32;
+            self.fit = fit;
         }
         self.squares = VARIANCE_MEMORY * self.squares + square;
         self.squares_weight = VARIANCE_MEMORY * self.squares_weight + 1.0;
@@ -159,7 +163,7 @@ impl Filter {
 
     /// Discounted log-likelihood of what was seen; comparable between filters of one series.
     pub(super) fn fit(&self) -> f64 {
-        self.fit
+        f64::from(self.fit)
     }
 
     /// The predictive distribution of an observation `ahead` steps on.
