@@ -126,7 +126,9 @@ fn timeless(mut document: Value) -> Value {
 async fn one_document_has_every_model_and_measure() {
     let files = Files::new();
     let [train, test] = m4(&files, 3);
-    let answer = document(&["--m4", &train, &test, "--season", "8"]).await;
+    let all = evenkeel_forecast::backtest::names().join(",");
+    let line = ["--m4", &train, &test, "--season", "8", "--models", &all];
+    let answer = document(&[&line[..], &["--train-steps", "5"]].concat()).await;
     assert_eq!(answer["series"], 4);
     assert_eq!(answer["settings"]["mode"], "fixed-split");
     for name in evenkeel_forecast::backtest::names() {
@@ -171,6 +173,38 @@ async fn the_number_of_jobs_changes_nothing() {
         .filter_map(|series| series["series"].as_str())
         .collect();
     assert_eq!(names, ["H0", "H1", "H2", "H3", "H4", "H5", "H6", "flat"]);
+}
+
+#[tokio::test]
+async fn a_network_is_trained_only_where_it_is_asked_for_and_the_same_on_any_number_of_threads() {
+    let files = Files::new();
+    let [train, test] = m4(&files, 5);
+    let line = ["--m4", &train, &test, "--season", "8", "--each"];
+    let line = [&line[..], &["--train-steps", "20", "--models"]].concat();
+    let asked = [&line[..], &["lstm,mixture-lstm,mixture"]].concat();
+    let alone = timeless(document(&asked).await);
+    let together = timeless(document(&[&asked[..], &["--jobs", "3"]].concat()).await);
+    assert_eq!(alone, together);
+    let models = alone["models"].as_object().unwrap();
+    let names: Vec<&str> = models.keys().map(String::as_str).collect();
+    assert_eq!(names, ["lstm", "mixture", "mixture-lstm"]);
+    let another = timeless(document(&[&asked[..], &["--seed", "2"]].concat()).await);
+    assert_ne!(models["lstm"], another["models"]["lstm"]);
+    assert_eq!(models["mixture"], another["models"]["mixture"]);
+
+    for (model, trains) in [("lstm", true), ("last-value", false)] {
+        let line = [
+            "--m4",
+            &train,
+            &test,
+            "--train-steps",
+            "50",
+            "--models",
+            model,
+        ];
+        let told = run_at(Path::new("/nowhere"), &line, true).await.err;
+        assert_eq!(told.contains("training: step 50 of 50"), trains, "{told}");
+    }
 }
 
 /// `requests.csv` of the examples, of which the tests of rolling origins take the first week.

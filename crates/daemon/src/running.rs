@@ -111,7 +111,7 @@ impl Running {
             audit: Arc::new(store.clone()),
             history: Arc::new(store),
             clock: Arc::new(SystemClock::start()),
-            forecasters: Arc::new(MixtureFactory),
+            forecasters: Arc::new(MixtureFactory::default()),
             refits: Refits::new(config.refit_cpu_share),
             keep_learned_every: engine::KEEP_EVERY,
             alerts,

@@ -27,7 +27,7 @@ pub(crate) async fn world(dir: &Path) -> World {
         audit: Arc::new(store.clone()),
         history: Arc::new(store),
         clock: Arc::new(SystemClock::start()),
-        forecasters: Arc::new(MixtureFactory),
+        forecasters: Arc::new(MixtureFactory::default()),
         refits: Refits::new(0.0),
         keep_learned_every: engine::KEEP_EVERY,
         alerts: Alerts::to_log(),

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::conformal::PerLevel;
 use crate::engine::{Engine, prior_weights};
 use crate::in_control::InControl;
+use crate::lstm::SharedNetwork;
 use crate::refit::{self, RefitSchedule};
 use crate::state;
 
@@ -30,17 +31,21 @@ pub const VALUE_LIMIT: f64 = 1e30;
 pub(crate) const RESOLUTION: f64 = 4.0 * f64::EPSILON;
 
 /// Makes [`Mixture`] forecasters.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct MixtureFactory;
+#[derive(Clone, Debug, Default)]
+pub struct MixtureFactory {
+    /// The network that all of them may use, once there is one.
+    pub network: SharedNetwork,
+}
 
 impl ForecasterFactory for MixtureFactory {
     /// The mixture has no randomness, so the seed is not used.
     fn forecaster(&self, grid: &HorizonGrid, _seed: u64) -> Box<dyn Forecaster> {
-        Box::new(Mixture::new(grid))
+        Box::new(Mixture::with_network(grid, self.network.clone()))
     }
 
     fn restore(&self, grid: &HorizonGrid, state: &[u8]) -> Option<Box<dyn Forecaster>> {
-        let mixture = state::read(state).filter(|mixture| mixture.grid == *grid)?;
+        let mut mixture = state::read(state).filter(|mixture| mixture.grid == *grid)?;
+        mixture.wake(self.network.clone());
         Some(Box::new(mixture))
     }
 }
@@ -90,11 +95,18 @@ pub struct Mixture {
     refits: RefitSchedule,
     /// What was learned before the last restart.
     before: Option<Box<Engine>>,
+    #[serde(skip)]
+    network: SharedNetwork,
 }
 
 impl Mixture {
     /// A forecaster that has seen nothing.
     pub fn new(grid: &HorizonGrid) -> Self {
+        Self::with_network(grid, SharedNetwork::default())
+    }
+
+    /// The same, which tries the network of all series too when it is fitted.
+    pub fn with_network(grid: &HorizonGrid, network: SharedNetwork) -> Self {
         Self {
             grid: grid.clone(),
             state: State::Empty,
@@ -102,7 +114,22 @@ impl Mixture {
             control: InControl::default(),
             refits: RefitSchedule::default(),
             before: None,
+            network,
         }
+    }
+
+    /// Hands the network back to a mixture that was read from where it was stored. A member with the memory
+    /// of another network is dismissed, and elected anew at the next refit if it is worth it.
+    pub fn wake(&mut self, network: SharedNetwork) {
+        let varying = match &mut self.state {
+            State::Empty | State::Constant(_) => None,
+            State::Varying(engine) => Some(engine),
+        };
+        let present = network.get();
+        for engine in varying.into_iter().chain(&mut self.before) {
+            engine.wake(present.as_ref());
+        }
+        self.network = network;
     }
 
     /// Fits the committee to `history`, whose seasons are known to be `seasons` (in steps of the grid,
@@ -112,7 +139,13 @@ impl Mixture {
             return;
         };
         self.refits.done(engine.seen(), engine.onset());
-        if let Some(refit) = refit::refit(history, seasons, engine.zero(), &self.grid) {
+        if let Some(refit) = refit::refit(
+            history,
+            seasons,
+            engine.zero(),
+            &self.grid,
+            self.network.get(),
+        ) {
             engine.adopt(refit);
         }
     }

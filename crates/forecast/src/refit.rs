@@ -5,15 +5,18 @@
 //! just that part, then the newer part. So weights and offsets are learned from forecasts of what the
 //! committee had not been told. The same committee fitted to everything then takes its place.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_core::forecast::HorizonGrid;
 use evenkeel_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::committee::{Committee, Election};
+use crate::committee::{Committee, Election, Global};
 use crate::engine::Engine;
 use crate::horizon::anchors;
+use crate::lstm::{Context, Network, SEASONS};
+use crate::mixture::VALUE_LIMIT;
 use crate::models::sparse_ar::LONGEST_LAG;
 use crate::season::{self, Profile};
 
@@ -100,18 +103,22 @@ pub(crate) fn seasons(history: &[(Timestamp, f64)], grid: &HorizonGrid) -> Vec<u
 
 /// Elects a committee on `history` and replays it, with values counted from `zero`; `None` where there is
 /// too little of it, or the grid reaches too far. The first of the `seasons` is taken off for the pool.
+/// `network` is that of all series, if there is one.
 pub(crate) fn refit(
     history: &[(Timestamp, f64)],
     seasons: &[usize],
     zero: f64,
     grid: &HorizonGrid,
+    network: Option<Arc<Network>>,
 ) -> Option<Refit> {
     if grid.steps().last() > Some(&LONGEST_REACH) {
         return None;
     }
     let steps = at_equal_steps(history, grid.step())?;
     let judged: Vec<u32> = anchors(grid).iter().map(|anchor| anchor.steps).collect();
-    let election = Election::hold(&steps.values, seasons, grid.steps(), &judged)?;
+    let context = context(*steps.at.first()?, seasons, grid.step());
+    let global = network.map(|network| Global { network, context });
+    let election = Election::hold(&steps.values, seasons, grid.steps(), &judged, global)?;
     let cut = steps.values.len() - election.history().len() + election.cut();
     let observations = steps.observations();
     let (head, tail) = observations.split_at(cut);
@@ -131,6 +138,18 @@ pub(crate) fn refit(
         at: *steps.at.last()?,
         replayed: Box::new(replayed),
     })
+}
+
+/// What a network is to know of a series besides its values. The same for training and for forecasting.
+pub(crate) fn context(start: Timestamp, seasons: &[usize], step: Duration) -> Context {
+    let mut known = seasons.iter().map(|season| u16::try_from(*season).ok());
+    let known: [Option<u16>; SEASONS] = std::array::from_fn(|_| known.next().flatten());
+    Context {
+        start_s: start.as_millis().div_euclid(1000),
+        step_s: u32::try_from(step.as_secs()).unwrap_or(u32::MAX).max(1),
+        seasons: known,
+        family: 0,
+    }
 }
 
 /// The season's profile, as the older part of the history shows it. It goes on learning in the replay.
@@ -158,10 +177,11 @@ fn at_equal_steps(history: &[(Timestamp, f64)], step: Duration) -> Option<Steps>
     let count = back(*first) as usize + 1;
     let mut values = vec![f64::NAN; count];
     let mut filled = 0_usize;
-    for (at, value) in history.iter().filter(|(at, _)| at >= first) {
+    let is_known = |(at, value): &&(Timestamp, f64)| at >= first && value.is_finite();
+    for (at, value) in history.iter().filter(is_known) {
         let slot = &mut values[count - 1 - (back(*at) as usize).min(count - 1)];
         filled += usize::from(slot.is_nan());
-        *slot = *value;
+        *slot = value.clamp(-VALUE_LIMIT, VALUE_LIMIT); // As the mixture saw it.
     }
     if (filled as f64) < LEAST_FILLED * count as f64 {
         return None;

@@ -94,7 +94,7 @@ fn the_ends_of_time_are_survived() {
 #[test]
 fn the_same_calls_give_the_same_answers() {
     let answer = || {
-        let mut forecaster = MixtureFactory.forecaster(&grid(), 7);
+        let mut forecaster = MixtureFactory::default().forecaster(&grid(), 7);
         let mut random = Random::new(1);
         for second in 0..200 {
             forecaster.observe(Timestamp::from_millis(second * 1000), random.normal());

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use evenkeel_core::forecast::Quantiles;
+use evenkeel_core::time::Timestamp;
 use evenkeel_forecast::backtest::{
     Contender, Failure, Rolling, Session, Setup, StartError, contenders, fixed_split, names,
     rolling,
@@ -19,6 +20,7 @@ fn setup(horizon: usize) -> Setup {
     Setup {
         seasons: Vec::new(),
         step: Duration::from_secs(60),
+        start: Timestamp::from_millis(0),
         horizon,
         level: 0.95,
         seed: 1,

@@ -122,7 +122,7 @@ fn a_forecaster_goes_on_from_its_state() {
     let known = known.to_vec();
     let mut first = after(&known);
     first.refit_with_seasons(&known, &[DAY]);
-    let mut second = MixtureFactory
+    let mut second = MixtureFactory::default()
         .restore(&grid(), &first.state().unwrap())
         .unwrap();
     for (at, value) in rest {
@@ -182,7 +182,8 @@ fn what_was_learned_returns_when_the_series_was_put_back() {
 #[test]
 fn a_state_that_cannot_be_read_is_refused() {
     let state = after(&days(3)).state().unwrap();
-    let read = |grid: &HorizonGrid, bytes: &[u8]| MixtureFactory.restore(grid, bytes).is_some();
+    let read =
+        |grid: &HorizonGrid, bytes: &[u8]| MixtureFactory::default().restore(grid, bytes).is_some();
     assert!(read(&grid(), &state));
     assert!(!read(&grid(), &[]));
     assert!(!read(&grid(), &state[..state.len() / 2]));

@@ -216,7 +216,8 @@ impl Schedule<'_> {
         work: Option<&Work>,
         ends: &mut Vec<RunEnd>,
     ) -> Option<Result<(), ExecuteError>> {
-        let mut controller = Controller::new(self.world, &MixtureFactory, self.holder);
+        let forecasters = MixtureFactory::default();
+        let mut controller = Controller::new(self.world, &forecasters, self.holder);
         let mut seen = |end| ends.push(end);
         poll_once(async {
             controller.recover(&mut seen).await?;

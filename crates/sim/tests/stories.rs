@@ -281,7 +281,8 @@ fn a_crash_in_the_middle_of_a_failover_is_recovered_from() {
 #[test]
 fn with_the_real_forecaster_a_drift_is_left_before_its_limit() {
     let world = world(WEB, acting(), capacity);
-    let mut story = Story::with(&world, capacity, &MixtureFactory);
+    let forecasters = MixtureFactory::default();
+    let mut story = Story::with(&world, capacity, &forecasters);
     let mut noise = noise(2.0);
     story.pass(120, |_| 400.0 + noise());
     assert_eq!(story.serving(), Instance::A, "{:?}", story.controller.said);
@@ -293,7 +294,8 @@ fn with_the_real_forecaster_a_drift_is_left_before_its_limit() {
 #[test]
 fn with_the_real_forecaster_noise_within_the_band_starts_nothing() {
     let world = world(WEB, acting(), capacity);
-    let mut story = Story::with(&world, capacity, &MixtureFactory);
+    let forecasters = MixtureFactory::default();
+    let mut story = Story::with(&world, capacity, &forecasters);
     let mut noise = noise(30.0);
     story.pass(720, |_| 400.0 + noise());
     assert_eq!(story.serving(), Instance::A, "{:?}", story.controller.said);

@@ -59,6 +59,9 @@ pub struct BacktestArgs {
     /// For what is random: the same seed gives the same scores
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,
+    /// Training steps of the network, where a model with one is asked for
+    #[arg(long, value_name = "N", default_value_t = evenkeel_forecast::backtest::global::STEPS, value_parser = clap::value_parser!(u64).range(1..))]
+    pub train_steps: u64,
 
     /// Length of the first history, in steps [default: a quarter of the series, 24 at least]
     #[arg(long, value_name = "STEPS", conflicts_with = "m4", value_parser = clap::value_parser!(u64).range(2..))]

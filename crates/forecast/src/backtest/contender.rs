@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use evenkeel_core::forecast::Quantiles;
+use evenkeel_core::time::Timestamp;
 
 use crate::conformal::NORMAL;
 use crate::models::{Fitted, Model, Moments};
@@ -16,6 +17,8 @@ pub struct Setup {
     pub seasons: Vec<usize>,
     /// The sampling period; calendars count in it.
     pub step: Duration,
+    /// The instant of the first step of the history, from which calendars count.
+    pub start: Timestamp,
     /// The furthest horizon that is asked for, in steps; at least 1.
     pub horizon: usize,
     /// The share that the interval is meant to hold, in (0, 1).

@@ -10,6 +10,7 @@ use evenkeel_core::time::Timestamp;
 
 use super::contender::{Contender, Session, Setup, StartError};
 use crate::Mixture;
+use crate::lstm::SharedNetwork;
 
 /// The least step that instants can tell apart.
 const STEP_MIN: Duration = Duration::from_millis(1);
@@ -17,13 +18,16 @@ const STEP_MIN: Duration = Duration::from_millis(1);
 /// Up to so many horizons each is forecast; of more only those of a geometric grid.
 const EVERY_STEP_UP_TO: u32 = 256;
 
-/// The contender `mixture`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct MixtureContender;
+/// The contender `mixture`; with a network, `mixture-lstm`.
+#[derive(Clone, Debug)]
+pub(super) struct MixtureContender {
+    pub(super) name: &'static str,
+    pub(super) network: SharedNetwork,
+}
 
 impl Contender for MixtureContender {
-    fn name(&self) -> &'static str {
-        "mixture"
+    fn name(&self) -> &str {
+        self.name
     }
 
     fn start(&self, history: &[f64], setup: &Setup) -> Result<Box<dyn Session>, StartError> {
@@ -35,9 +39,11 @@ impl Contender for MixtureContender {
             HorizonGrid::new(step, step.saturating_mul(reach))
         };
         let mut session = MixtureSession {
-            mixture: Mixture::new(&grid),
+            name: self.name,
+            mixture: Mixture::with_network(&grid, self.network.clone()),
             step,
-            now: Timestamp::from_millis(0),
+            start: setup.start,
+            now: setup.start.before(step),
         };
         for value in history {
             session.update(value.is_finite().then_some(*value));
@@ -54,14 +60,17 @@ impl Contender for MixtureContender {
 /// The mixture, and what time it is for it.
 #[derive(Debug)]
 struct MixtureSession {
+    name: &'static str,
     mixture: Mixture,
     step: Duration,
+    start: Timestamp,
+    /// The instant of the last step that went by.
     now: Timestamp,
 }
 
 impl Session for MixtureSession {
     fn describe(&self) -> String {
-        "mixture".to_owned()
+        self.name.to_owned()
     }
 
     fn update(&mut self, observed: Option<f64>) {
@@ -72,13 +81,13 @@ impl Session for MixtureSession {
     }
 
     fn refit(&mut self, history: &[f64], setup: &Setup) -> bool {
-        let mut at = Timestamp::from_millis(0);
+        let mut at = self.start;
         let mut samples = Vec::with_capacity(history.len());
         for value in history {
-            at = at + self.step;
             if value.is_finite() {
                 samples.push((at, *value));
             }
+            at = at + self.step;
         }
         if setup.seasons.is_empty() {
             self.mixture.refit(&samples);

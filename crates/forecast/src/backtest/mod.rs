@@ -6,11 +6,14 @@
 //!
 //! - [`Contender`] and [`Session`] are what is evaluated; [`contenders`] is the table of those that
 //!   there are, by name.
+//! - [`global`] are the contenders that are trained on all series at once, before any is forecast;
 //! - [`fixed_split`]: one history, one stretch after it, as in the M4 competition.
 //! - [`rolling`]: origins at equal distance, updates between them, fitted anew every so often.
 //!
 //! Invariants: a contender sees nothing from after the origin; an outcome that is missing is not
 //! scored; the same series, setup and seed give the same scores, whatever else is evaluated beside.
+
+pub mod global;
 
 mod contender;
 mod evaluate;

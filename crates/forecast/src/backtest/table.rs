@@ -1,10 +1,13 @@
 //! Which contenders there are, in the order in which tables show them.
 //!
-//! A new model is one entry in [`contenders`]. Its name is what `--models` takes.
+//! A new model is one entry in [`contenders`]. Its name is what `--models` takes. Those that are trained over
+//! all series at once stand in [`super::global`], for they take their time and need more than one series.
 
 use super::contender::Pooled;
 use super::contender::{Contender, Gaussian, Session, Setup, StartError};
+use super::global;
 use super::mixture::MixtureContender;
+use crate::lstm::SharedNetwork;
 use crate::models::arima::{Arima, Limits};
 use crate::models::ets::Ets;
 use crate::models::mstl::Mstl;
@@ -31,11 +34,14 @@ impl Contender for Named {
     }
 }
 
-/// All contenders.
+/// All contenders that need nothing but the series that they forecast.
 pub fn contenders() -> Vec<Box<dyn Contender>> {
     let named = |name, start| Box::new(Named { name, start }) as Box<dyn Contender>;
     vec![
-        Box::new(MixtureContender),
+        Box::new(MixtureContender {
+            name: "mixture",
+            network: SharedNetwork::default(),
+        }),
         named("arima", |history, setup| {
             let season = Some(setup.season()).filter(|season| *season > 1);
             match Arima::auto(history, season, &Limits::default()) {
@@ -74,13 +80,14 @@ fn fitted<F: Fitted + 'static>(
     Ok(Box::new(Gaussian(model.ok_or_else(unfit)?)))
 }
 
-/// The names of all contenders.
+/// The names of all contenders, those of [`global`] last.
 pub fn names() -> Vec<String> {
     let all = contenders();
-    all.iter().map(|c| c.name().to_owned()).collect()
+    let names = all.iter().map(|c| c.name().to_owned());
+    names.chain(global::NAMES.map(str::to_owned)).collect()
 }
 
-/// The contender of this name.
+/// The contender of this name; none for the names of [`global`].
 pub fn contender(name: &str) -> Option<Box<dyn Contender>> {
     contenders().into_iter().find(|c| c.name() == name)
 }

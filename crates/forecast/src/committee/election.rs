@@ -8,9 +8,11 @@
 //! (Bates and Granger 1969; Makridakis et al. 2020 on the M4 competition).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::{Committee, Member, Seat};
 use crate::experts::loss;
+use crate::lstm::{Context, LstmModel, Network, Slot};
 use crate::models::Moments;
 use crate::models::arima::{self, Arima};
 use crate::models::ets::Ets;
@@ -46,6 +48,30 @@ const LONGEST_HISTORY: usize = 4096;
 /// But so many of the longest season.
 const SEASONS_OF_HISTORY: usize = 4;
 
+/// A network that many series share, and what it is to know of this one.
+#[derive(Clone, Debug)]
+pub struct Global {
+    /// The network.
+    pub network: Arc<Network>,
+    /// The series; it starts with the first step of the history.
+    pub context: Context,
+}
+
+impl Global {
+    /// The same for a history without its first `steps`.
+    fn starting_after(mut self, steps: usize) -> Self {
+        let steps = i64::try_from(steps).unwrap_or(i64::MAX);
+        let passed = steps.saturating_mul(i64::from(self.context.step_s));
+        self.context.start_s = self.context.start_s.saturating_add(passed);
+        self
+    }
+
+    fn fit(&self, history: &[f64]) -> Option<Member> {
+        let model = LstmModel::fit(Arc::clone(&self.network), self.context, history)?;
+        Some(Member::Lstm(Box::new(Slot::Ready(model))))
+    }
+}
+
 /// Held on one history; ends in a [`Committee`].
 #[derive(Debug)]
 pub struct Election<'a> {
@@ -54,6 +80,7 @@ pub struct Election<'a> {
     seasons: Vec<usize>,
     steps: Vec<u32>,
     anchors: Vec<u32>,
+    global: Option<Global>,
     winners: Vec<(Candidate, Member, Vec<f32>)>,
 }
 
@@ -67,11 +94,13 @@ enum Candidate {
     Theta(usize),
     Arima(usize),
     Mstl(Vec<usize>),
+    Lstm,
 }
 
 impl Candidate {
-    fn fit(&self, history: &[f64], reach: usize) -> Option<Member> {
+    fn fit(&self, history: &[f64], reach: usize, global: Option<&Global>) -> Option<Member> {
         match self {
+            Self::Lstm => global?.fit(history),
             Self::Autoregression(shape) => {
                 SparseAr::fit(history, shape, reach).map(Member::Autoregression)
             }
@@ -99,16 +128,20 @@ impl<'a> Election<'a> {
     /// Tries every candidate on `history` (equal steps, gaps NaN; the last [`LONGEST_HISTORY`] count) for
     /// the horizons `steps` (rising), of which `anchors` are judged. `seasons` are in steps, rising.
     ///
+    /// With `global`, the network of all series is one of the candidates.
+    ///
     /// `None` where the history is too short, or no candidate could be fitted.
     pub fn hold(
         history: &'a [f64],
         seasons: &[usize],
         steps: &[u32],
         anchors: &[u32],
+        global: Option<Global>,
     ) -> Option<Self> {
         let cycles = SEASONS_OF_HISTORY * seasons.last().copied().unwrap_or_default();
         let counting = LONGEST_HISTORY.max(cycles);
-        let history = &history[history.len().saturating_sub(counting)..];
+        let dropped = history.len().saturating_sub(counting);
+        let history = &history[dropped..];
         let known = history.iter().filter(|v| v.is_finite()).count();
         if known < SHORTEST_HISTORY {
             return None;
@@ -126,13 +159,15 @@ impl<'a> Election<'a> {
             seasons: seasons.to_vec(),
             steps: steps.to_vec(),
             anchors: anchors.to_vec(),
+            global: global.map(|global| global.starting_after(dropped)),
             winners: Vec::new(),
         };
         let tried: Vec<(Candidate, Member, Vec<f64>)> = election
             .candidates()
             .into_iter()
             .filter_map(|candidate| {
-                let member = candidate.fit(&history[..cut], election.reach())?;
+                let member =
+                    candidate.fit(&history[..cut], election.reach(), election.global.as_ref())?;
                 let losses = election.trial(&member);
                 Some((candidate, member, losses))
             })
@@ -165,7 +200,7 @@ impl<'a> Election<'a> {
     pub fn committee(&self) -> Committee {
         let reach = self.reach();
         let seats = self.winners.iter().map(|(candidate, member, weights)| {
-            let refitted = candidate.fit(self.history, reach);
+            let refitted = candidate.fit(self.history, reach, self.global.as_ref());
             Seat {
                 // What could be fitted to a part can nearly always be fitted to the whole.
                 member: refitted.unwrap_or_else(|| self.caught_up(member.clone())),
@@ -199,6 +234,7 @@ impl<'a> Election<'a> {
 
     fn candidates(&self) -> Vec<Candidate> {
         let mut candidates = Vec::new();
+        candidates.extend(self.global.as_ref().map(|_| Candidate::Lstm));
         let mut add = |lags: &[usize], difference, scale| {
             let lags: BTreeSet<usize> = lags.iter().copied().collect();
             candidates.push(Candidate::Autoregression(Shape {

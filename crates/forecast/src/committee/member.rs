@@ -1,7 +1,10 @@
 //! What may sit in the committee: every kind of fitted model behind one name.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
+use crate::lstm::{Network, Slot};
 use crate::models::arima::Arima;
 use crate::models::ets::Ets;
 use crate::models::mstl::Mstl;
@@ -25,6 +28,8 @@ pub enum Member {
     Arima(Box<Arima>),
     /// Several seasons taken off one by one.
     Mstl(Box<Mstl>),
+    /// The network of all series; silent while it waits for one.
+    Lstm(Box<Slot>),
 }
 
 impl Member {
@@ -37,6 +42,9 @@ impl Member {
             Self::Theta(model) => model.describe(),
             Self::Mstl(model) => model.describe(),
             Self::Arima(model) => model.describe(),
+            Self::Lstm(slot) => slot
+                .model()
+                .map_or_else(|| "LSTM".to_owned(), Fitted::describe),
         }
     }
 
@@ -49,6 +57,11 @@ impl Member {
             Self::Theta(model) => model.update(observed),
             Self::Mstl(model) => model.update(observed),
             Self::Arima(model) => model.update(observed),
+            Self::Lstm(slot) => {
+                if let Some(model) = slot.model_mut() {
+                    model.update(observed);
+                }
+            }
         }
     }
 
@@ -60,10 +73,34 @@ impl Member {
             | Self::Ets(_)
             | Self::Theta(_)
             | Self::Mstl(_)
-            | Self::Arima(_) => 0,
+            | Self::Arima(_)
+            | Self::Lstm(_) => 0,
         }
     }
 
+    /// Whether it can forecast. One that cannot must not be asked.
+    pub(super) fn speaks(&self) -> bool {
+        match self {
+            Self::Lstm(slot) => slot.model().is_some(),
+            Self::Autoregression(_)
+            | Self::SeasonalNaive(_)
+            | Self::Ets(_)
+            | Self::Theta(_)
+            | Self::Arima(_)
+            | Self::Mstl(_) => true,
+        }
+    }
+
+    /// Puts one that waits for `network` to work. Another network's memory is no use to it.
+    pub(super) fn wake(&mut self, network: &Arc<Network>) {
+        if let Self::Lstm(slot) = self
+            && slot.state().belongs_to(network)
+        {
+            slot.attach(network);
+        }
+    }
+
+    /// What it says at each of `steps`. `out` is untouched if it does not speak.
     pub(super) fn predict(
         &self,
         past: &Past,
@@ -78,6 +115,11 @@ impl Member {
             Self::Theta(model) => model.predict(steps, out),
             Self::Mstl(model) => model.predict(steps, out),
             Self::Arima(model) => model.predict(steps, out),
+            Self::Lstm(slot) => {
+                if let Some(model) = slot.model() {
+                    model.predict(steps, out);
+                }
+            }
         }
     }
 }

@@ -9,17 +9,23 @@
 //! saw a stretch of a random walk extrapolates it with confidence; going on in a direction is for the
 //! trending models of the pool, which first ask for evidence (`crate::trend`).
 //!
+//! A member that shares the network of all series speaks only while it has that network ([`Committee::wake`]);
+//! without it, its weight is the others'.
+//!
 //! Invariants: weights at every anchor sum to 1; there are at most [`election::SEATS`] seats.
 
 mod election;
 mod member;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
+use crate::lstm::Network;
 use crate::models::sparse_ar::Past;
 use crate::models::{Moments, VARIANCE_FLOOR};
 
-pub use election::{Election, SHORTEST_HISTORY};
+pub use election::{Election, Global, SHORTEST_HISTORY};
 pub use member::Member;
 
 /// One member and how much it is believed at each anchor.
@@ -49,6 +55,8 @@ impl Committee {
         if let Some(value) = observed {
             self.range = (self.range.0.min(value), self.range.1.max(value));
         }
+        // Who misses a step is out: it would not know what time it is.
+        self.dismiss_silent();
         let value = observed.unwrap_or_else(|| self.expected_next());
         for seat in &mut self.seats {
             seat.member.update(observed);
@@ -57,8 +65,20 @@ impl Committee {
     }
 
     /// Mean and variance at each of `steps` (rising) after the last update. Disagreement between members
-    /// is part of the variance.
+    /// is part of the variance. While nobody speaks it is where the series has been.
     pub fn predict(&self, steps: &[u32], out: &mut [Moments]) {
+        if self.is_anyone_silent() {
+            return self.without_silent().predict(steps, out);
+        }
+        if self.seats.is_empty() {
+            let (low, high) = self.range;
+            let variance = (high - low).powi(2).max(VARIANCE_FLOOR);
+            out.fill(Moments {
+                mean: low + 0.5 * (high - low),
+                variance,
+            });
+            return;
+        }
         let mut path = Vec::new();
         let mut said = vec![Moments::default(); steps.len()];
         let beyond = self.beyond * (self.range.1 - self.range.0);
@@ -88,6 +108,9 @@ impl Committee {
 
     /// The members' descriptions with their weights, means over the anchors.
     pub fn weights(&self) -> Vec<(String, f64)> {
+        if self.is_anyone_silent() {
+            return self.without_silent().weights();
+        }
         let describe = |seat: &Seat| {
             let total: f64 = seat.weights.iter().map(|w| f64::from(*w)).sum();
             // Exact: a handful of anchors.
@@ -96,6 +119,57 @@ impl Committee {
             (seat.member.describe(), total / count)
         };
         self.seats.iter().map(describe).collect()
+    }
+
+    /// Hands its network to a member that waits for it, and dismisses those that wait for another one.
+    pub fn wake(&mut self, network: Option<&Arc<Network>>) {
+        if let Some(network) = network {
+            self.seats
+                .iter_mut()
+                .for_each(|seat| seat.member.wake(network));
+        }
+        self.dismiss_silent();
+    }
+
+    /// Whether there is a member that can forecast.
+    pub fn speaks(&self) -> bool {
+        self.seats.iter().any(|seat| seat.member.speaks())
+    }
+
+    fn is_anyone_silent(&self) -> bool {
+        !self.seats.iter().all(|seat| seat.member.speaks())
+    }
+
+    fn without_silent(&self) -> Self {
+        let mut heard = self.clone();
+        heard.dismiss_silent();
+        heard
+    }
+
+    /// Dismisses the members that cannot speak, and shares their weight out in proportion.
+    fn dismiss_silent(&mut self) {
+        if !self.is_anyone_silent() {
+            return;
+        }
+        self.seats.retain(|seat| seat.member.speaks());
+        for anchor in 0..self.anchors.len() {
+            let mut weights: Vec<&mut f32> = self
+                .seats
+                .iter_mut()
+                .filter_map(|seat| seat.weights.get_mut(anchor))
+                .collect();
+            let total: f32 = weights.iter().map(|weight| **weight).sum();
+            // Exact: a handful of seats.
+            #[allow(clippy::cast_precision_loss)]
+            let even = 1.0 / weights.len() as f32;
+            for weight in &mut weights {
+                **weight = if total >= f32::MIN_POSITIVE {
+                    **weight / total
+                } else {
+                    even
+                };
+            }
+        }
     }
 
     fn expected_next(&self) -> f64 {
@@ -147,7 +221,7 @@ mod tests {
     #[test]
     fn weights_sum_to_one_and_seats_are_few() {
         let history = days(30, 0.2);
-        let committee = Election::hold(&history, &[24], &STEPS, &STEPS)
+        let committee = Election::hold(&history, &[24], &STEPS, &STEPS, None)
             .unwrap()
             .committee();
         let total: f64 = committee.weights().iter().map(|(_, weight)| weight).sum();
@@ -159,7 +233,7 @@ mod tests {
     fn without_the_season_the_day_is_not_foreseen_and_with_it_it_is() {
         let history = days(30, 0.2);
         let error = |seasons: &[usize]| {
-            let election = Election::hold(&history[..700], seasons, &STEPS, &STEPS).unwrap();
+            let election = Election::hold(&history[..700], seasons, &STEPS, &STEPS, None).unwrap();
             let said = predict(&election.committee());
             said[2].variance.sqrt()
         };
@@ -171,7 +245,7 @@ mod tests {
     fn updated_hour_by_hour_it_still_foresees_the_day() {
         let history = days(40, 0.2);
         let (known, rest) = history.split_at(700);
-        let election = Election::hold(known, &[24], &STEPS, &STEPS).unwrap();
+        let election = Election::hold(known, &[24], &STEPS, &STEPS, None).unwrap();
         let mut committee = election.committee();
         let (mut squares, mut count) = (0.0, 0.0);
         for (index, value) in rest.iter().enumerate() {
@@ -191,7 +265,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_expected_and_not_made_up() {
         let history = days(30, 0.05);
-        let mut committee = Election::hold(&history[..696], &[24], &STEPS, &STEPS)
+        let mut committee = Election::hold(&history[..696], &[24], &STEPS, &STEPS, None)
             .unwrap()
             .committee();
         for _ in 0..6 {
@@ -202,10 +276,79 @@ mod tests {
         assert!((predict(&committee)[0].mean - expected).abs() < 0.2);
     }
 
+    /// As it comes back from where it was stored, with a member that has no network.
+    fn with_silent(weights: [f32; STEPS.len()], others: bool) -> Committee {
+        let history = days(30, 0.2);
+        let mut committee = Election::hold(&history, &[24], &STEPS, &STEPS, None)
+            .unwrap()
+            .committee();
+        let context = crate::lstm::Context {
+            start_s: 0,
+            step_s: 3600,
+            seasons: [None; 2],
+            family: 0,
+        };
+        let network = Network::untrained(&crate::lstm::Architecture::default(), 1).unwrap();
+        let waiting = crate::lstm::Slot::Waiting(network.state(context));
+        if !others {
+            committee.seats.clear();
+        }
+        for seat in &mut committee.seats {
+            for (own, taken) in seat.weights.iter_mut().zip(weights) {
+                *own *= 1.0 - taken;
+            }
+        }
+        committee.seats.push(Seat {
+            member: Member::Lstm(Box::new(waiting)),
+            weights: weights.to_vec(),
+        });
+        committee
+    }
+
+    #[test]
+    fn the_weight_of_a_silent_member_is_the_others() {
+        let heard = with_silent([0.0; 4], true).without_silent();
+        for weights in [[0.0; 4], [0.25; 4], [0.9, 0.5, 0.0, 0.1]] {
+            let mut committee = with_silent(weights, true);
+            assert!(committee.speaks());
+            for (a, b) in predict(&committee).iter().zip(predict(&heard)) {
+                assert!((a.mean - b.mean).abs() < 1e-5, "{a:?} {b:?}");
+                assert!((a.variance - b.variance).abs() < 1e-5, "{a:?} {b:?}");
+            }
+            let before = predict(&committee);
+            committee.wake(None);
+            assert_eq!(predict(&committee), before);
+            assert_eq!(committee.weights().len(), heard.seats.len());
+        }
+        // The silent one had everything: the others are believed alike.
+        let committee = with_silent([1.0; 4], true);
+        let total: f64 = committee.weights().iter().map(|(_, weight)| weight).sum();
+        assert!((total - 1.0).abs() < 1e-5);
+        assert!(
+            predict(&committee)
+                .iter()
+                .all(|m| m.mean.is_finite() && m.variance > 0.0)
+        );
+    }
+
+    #[test]
+    fn a_committee_in_which_nobody_speaks_says_so_and_nothing_wrong() {
+        let mut committee = with_silent([1.0; 4], false);
+        for _ in 0..3 {
+            assert!(!committee.speaks());
+            let said = predict(&committee);
+            let inside = |m: &Moments| (2.0..8.0).contains(&m.mean) && m.variance > 1.0;
+            assert!(said.iter().all(inside), "{said:?}");
+            assert!(committee.weights().is_empty());
+            committee.update(None);
+            committee.update(Some(5.0));
+        }
+    }
+
     #[test]
     fn a_short_history_elects_nobody() {
-        assert!(Election::hold(&days(1, 0.1), &[24], &STEPS, &STEPS).is_none());
-        assert!(Election::hold(&[], &[], &STEPS, &STEPS).is_none());
-        assert!(Election::hold(&[f64::NAN; 500], &[], &STEPS, &STEPS).is_none());
+        assert!(Election::hold(&days(1, 0.1), &[24], &STEPS, &STEPS, None).is_none());
+        assert!(Election::hold(&[], &[], &STEPS, &STEPS, None).is_none());
+        assert!(Election::hold(&[f64::NAN; 500], &[], &STEPS, &STEPS, None).is_none());
     }
 }

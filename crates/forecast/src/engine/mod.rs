@@ -9,6 +9,7 @@
 
 mod regimes;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_core::forecast::{HorizonGrid, MEDIAN, ModelWeight, Quantiles};
@@ -21,6 +22,7 @@ use crate::committee::Committee;
 use crate::conformal::PerLevel;
 use crate::experts::{COMMITTEE, EXPERTS, PRIOR, PerExpert, combine};
 use crate::horizon::{Anchor, Said, anchors};
+use crate::lstm::Network;
 use crate::mixture::{ConstantRun, RESOLUTION, Scoreboard};
 use crate::models::{Continuation, Moments, POOL, Pool, VARIANCE_FLOOR};
 use crate::refit::Refit;
@@ -282,7 +284,7 @@ impl Engine {
         for (index, experts) in wanted.into_iter().zip(self.say(&ahead, grid)) {
             let said = Said {
                 origin: self.last_value - self.zero,
-                awake: self.committee.is_some(),
+                awake: self.speaking().is_some(),
                 experts,
                 mixture: self.widened(combine(&weights[index], &experts)),
             };
@@ -370,7 +372,7 @@ impl Engine {
                 Continuation::Trending => trending,
             };
         }
-        if self.committee.is_none() {
+        if self.speaking().is_none() {
             weights[COMMITTEE] = 0.0;
         }
         let most = weights.iter().copied().fold(0.0, f64::max);
@@ -396,9 +398,9 @@ impl Engine {
                 })
             })
             .collect();
-        if let Some(seated) = &self.committee {
+        if let Some(committee) = self.speaking() {
             let mut said = vec![Moments::default(); ahead.len()];
-            seated.committee.predict(ahead, &mut said);
+            committee.predict(ahead, &mut said);
             for (slot, moments) in all.iter_mut().zip(said) {
                 slot[COMMITTEE] = Moments {
                     mean: moments.mean - self.zero,
@@ -456,6 +458,19 @@ impl Engine {
     pub(crate) fn seat(&mut self, committee: Committee, at: Timestamp, grid: &HorizonGrid) {
         self.committee = Some(Box::new(Seated { committee, at }));
         self.anchors = anchors(grid);
+    }
+
+    /// The committee, if there is one that can speak.
+    fn speaking(&self) -> Option<&Committee> {
+        let committee = self.committee.as_deref().map(|seated| &seated.committee);
+        committee.filter(|committee| committee.speaks())
+    }
+
+    /// Hands the network of all series back to an engine that was stored without it.
+    pub(crate) fn wake(&mut self, network: Option<&Arc<Network>>) {
+        for seated in self.committee.iter_mut().chain(&mut self.left_committee) {
+            seated.committee.wake(network);
+        }
     }
 
     /// Takes over what a refit found: the committee, and what its replay taught the anchors. What the

@@ -9,6 +9,7 @@
 //! - `track`: scale, level and season of a series, and the inputs made of them;
 //! - `head`: the quantiles and their loss;
 //! - [`Network`] and [`State`]: forecasting; [`LstmModel`]: the same as a [`crate::models::Fitted`];
+//! - [`SharedNetwork`]: how a network reaches those who forecast by it;
 //! - [`Trainer`]: mini-batches, Adam, early stopping on a later time range; [`Checkpoint`]: what is stored.
 //!
 //! Left out on purpose: threads and clocks. A trainer takes one step when told, and its caller decides
@@ -25,6 +26,7 @@ mod model;
 mod network;
 mod part;
 mod random;
+mod shared;
 mod track;
 mod trainer;
 
@@ -36,6 +38,7 @@ pub use head::LEVELS;
 pub use model::{LstmModel, Slot};
 pub use network::{Network, State};
 pub use part::{Part, Series};
+pub use shared::SharedNetwork;
 pub use track::{Context, SEASON_MAX, SEASONS};
 pub use trainer::{Executor, Progress, Sequential, Trainer};
 

@@ -115,6 +115,14 @@ impl Slot {
         }
     }
 
+    /// The state, at work or not.
+    pub fn state(&self) -> &State {
+        match self {
+            Self::Ready(model) => &model.state,
+            Self::Waiting(state) => state,
+        }
+    }
+
     /// The model, if it is at work.
     pub fn model(&self) -> Option<&LstmModel> {
         match self {

@@ -4,6 +4,8 @@
 //! (64 numbers at 32 cells), the scale of the series, and its seasonal profile if it has a season.
 //! One observation updates it; quantiles for any horizons are made when asked for.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::cell::{self, Shape};
@@ -52,12 +54,22 @@ impl Sizes {
 }
 
 /// A network with its weights. Made by a [`super::Trainer`] or from a [`super::Checkpoint`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Network {
     architecture: Architecture,
     sizes: Sizes,
     weights: Vec<f32>,
     fingerprint: u64,
+}
+
+impl fmt::Debug for Network {
+    /// Thousands of weights tell nobody anything.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network")
+            .field("architecture", &self.architecture)
+            .field("fingerprint", &self.fingerprint)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a network knows of one series. It belongs to that network; see [`Network::adopt`].
@@ -75,6 +87,11 @@ impl State {
     /// What is known of the series besides its values.
     pub fn context(&self) -> &Context {
         &self.context
+    }
+
+    /// Whether `network` is the one that made its memory.
+    pub fn belongs_to(&self, network: &Network) -> bool {
+        self.network == network.fingerprint
     }
 
     /// How many values it has seen.

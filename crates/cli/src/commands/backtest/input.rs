@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::time::Duration;
 
+use evenkeel_core::time::Timestamp;
 use serde::Serialize;
 
 use super::cells::{ReadError, Row, number, rows, short};
@@ -18,6 +19,8 @@ pub(super) struct Input {
     pub(super) name: String,
     pub(super) values: Vec<f64>,
     pub(super) step: Duration,
+    /// The instant of the first value; 1970 where the data do not say.
+    pub(super) start: Timestamp,
     /// What came after `values`, where the data say so.
     pub(super) test: Option<Vec<f64>>,
 }
@@ -52,6 +55,7 @@ impl Read {
                 values: grid.values,
                 // Of a single sample there is no step; any will do.
                 step: Duration::from_millis(u64::try_from(grid.step_ms).unwrap_or_default().max(1)),
+                start: Timestamp::from_millis(grid.first_ms),
                 test: None,
             }),
             Err(why) => self.skip(name, why),
@@ -146,6 +150,7 @@ pub(super) fn m4(
                 name,
                 values,
                 step,
+                start: Timestamp::from_millis(0),
                 test: Some(test),
             }),
             None => into.skip(name, format!("has no row in {}", test_file.display())),

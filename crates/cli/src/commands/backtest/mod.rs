@@ -5,6 +5,7 @@
 
 mod cells;
 mod input;
+mod network;
 mod plot;
 mod report;
 mod run;
@@ -16,7 +17,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use evenkeel_forecast::backtest::{Contender, contender, contenders};
+use evenkeel_forecast::backtest::{Contender, contender, contenders, global};
 
 use self::input::{Input, Read, Skipped};
 use self::report::{Document, RollingSettings, Settings};
@@ -38,7 +39,7 @@ pub(super) async fn backtest(
     let plan = plan(args)?;
     let mut read = read(session, args).await?;
     select(&mut read, args)?;
-    let contenders = asked_contenders(args)?;
+    let contenders = asked_contenders(session, args, &plan, &read.series)?;
     let names: Vec<String> = contenders.iter().map(|c| c.name().to_owned()).collect();
     let outcomes = {
         let total = read.series.len();
@@ -211,13 +212,35 @@ fn select(read: &mut Read, args: &BacktestArgs) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The contenders named, in the order of the table; all where none is.
-fn asked_contenders(args: &BacktestArgs) -> Result<Vec<Box<dyn Contender>>, CliError> {
+/// The contenders named, in the order of the table; all that need no training where none is.
+fn asked_contenders(
+    session: &mut Session<'_>,
+    args: &BacktestArgs,
+    plan: &Plan,
+    series: &[Input],
+) -> Result<Vec<Box<dyn Contender>>, CliError> {
     if args.models.is_empty() {
         return Ok(contenders());
     }
+    let is_global = |name: &String| global::NAMES.contains(&name.as_str());
+    let mut trained = Vec::new();
+    if args.models.iter().any(is_global) {
+        let (err, shown) = (&mut session.err, session.screen.can_ask);
+        let mut progress = |line: &str| {
+            if shown {
+                let _ = write!(err, "\r\x1b[K{line}").and_then(|()| err.flush());
+            }
+        };
+        let network = network::train(series, plan, args.train_steps, &mut progress)?;
+        progress("");
+        trained = global::contenders(&network);
+    }
     let find = |name: &String| {
-        contender(name).ok_or_else(|| CliError::Usage(format!("there is no model {name}")))
+        let place = trained.iter().position(|c| c.name() == name.as_str());
+        let found = place.map(|place| trained.swap_remove(place));
+        found.or_else(|| contender(name)).ok_or_else(|| {
+            CliError::Usage(format!("there is no model {name}, or it is named twice"))
+        })
     };
     args.models.iter().map(find).collect()
 }

@@ -34,6 +34,28 @@ pub(super) struct Plan {
     pub(super) jobs: usize,
 }
 
+impl Plan {
+    /// The length of the first history of a series that rolls.
+    fn warm_up(&self, input: &Input) -> usize {
+        let quarter = (input.values.len() / 4).max(WARM_UP_MIN);
+        self.warm_up.unwrap_or(quarter)
+    }
+
+    /// What is known of a series at its first forecast.
+    pub(super) fn known<'a>(&self, input: &'a Input) -> &'a [f64] {
+        let known = match &input.test {
+            Some(_) => input.values.len(),
+            None => self.warm_up(input).min(input.values.len()),
+        };
+        &input.values[..known]
+    }
+
+    /// The seasons of a series: as said, or as found in what is known of it.
+    pub(super) fn seasons(&self, input: &Input) -> Vec<usize> {
+        seasons(&self.seasons, self.known(input), input.step)
+    }
+}
+
 /// The horizon where neither the command line nor the data say one.
 pub(super) const HORIZON: usize = 12;
 
@@ -89,18 +111,12 @@ fn evaluate(
     plan: &Plan,
     stopwatch: &dyn Stopwatch,
 ) -> Outcome {
-    let warm_up = plan
-        .warm_up
-        .unwrap_or((input.values.len() / 4).max(WARM_UP_MIN));
-    let known = match &input.test {
-        Some(_) => input.values.len(),
-        None => warm_up.min(input.values.len()),
-    };
-    let seasons = seasons(&plan.seasons, &input.values[..known], input.step);
+    let seasons = plan.seasons(input);
     let data_say = input.test.as_ref().map(Vec::len);
     let setup = Setup {
         seasons: seasons.clone(),
         step: input.step,
+        start: input.start,
         horizon: plan.horizon.or(data_say).unwrap_or(HORIZON),
         level: plan.level,
         seed: plan.seed,
@@ -111,7 +127,7 @@ fn evaluate(
             Some(test) => fixed_split(contender, values, test, &setup, levels, stopwatch),
             None => {
                 let rolling_plan = Rolling {
-                    warm_up,
+                    warm_up: plan.warm_up(input),
                     stride: plan.stride,
                     refit: plan.refit,
                 };

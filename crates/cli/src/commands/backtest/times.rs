@@ -59,6 +59,8 @@ fn unix_ms(number: f64) -> Option<i64> {
 pub(super) struct Grid {
     /// One per step; NaN where none fell on it.
     pub(super) values: Vec<f64>,
+    /// The instant of the first step.
+    pub(super) first_ms: i64,
     /// The step; 0 for a single sample.
     pub(super) step_ms: i64,
     /// Samples that gave way to a later one on the same step.
@@ -91,6 +93,7 @@ pub(super) fn equal_steps(mut samples: Vec<(i64, f64)>) -> Result<Grid, String> 
                 .map(|(_, value)| *value)
                 .into_iter()
                 .collect(),
+            first_ms: first,
             step_ms: 0,
             merged: samples.len() - 1,
         });
@@ -115,6 +118,7 @@ pub(super) fn equal_steps(mut samples: Vec<(i64, f64)>) -> Result<Grid, String> 
     }
     Ok(Grid {
         values,
+        first_ms: first,
         step_ms,
         merged,
     })
@@ -172,7 +176,7 @@ mod tests {
             (50_100, 7.0),
         ])
         .unwrap();
-        assert_eq!(grid.step_ms, 10_000);
+        assert_eq!((grid.first_ms, grid.step_ms), (0, 10_000));
         assert_eq!(grid.merged, 1);
         let text = format!("{:?}", grid.values);
         assert_eq!(text, "[1.0, 2.0, 3.0, NaN, 5.0, 7.0]");
