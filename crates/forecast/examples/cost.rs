@@ -1,4 +1,4 @@
-//! Measures roughly what an observation and a forecast cost.
+//! Measures what an observation and a forecast cost, and what a fleet of properties would.
 //! Run with `cargo run --release -p evenkeel-forecast --example cost`.
 #![allow(clippy::print_stdout)] // The numbers are the point.
 
@@ -13,28 +13,92 @@ use evenkeel_forecast::Mixture;
 mod testing;
 use testing::Random;
 
-const ROUNDS: u32 = 100_000;
+const STEP: Duration = Duration::from_secs(10);
+const ROUNDS: u32 = 50_000;
 
-fn measure(name: &str, forecasts: bool, mut value: impl FnMut() -> f64) {
-    let grid = HorizonGrid::new(Duration::from_secs(10), Duration::from_secs(1800));
+/// A fleet: so many properties, one in ten of which varies.
+const FLEET: usize = 100_000;
+const FLEET_ROUNDS: i64 = 200;
+
+#[allow(clippy::disallowed_methods)] // Measuring the machine is what this example is for.
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn at(index: i64) -> Timestamp {
+    Timestamp::from_millis(index * 10_000)
+}
+
+fn measure(name: &str, fitted: bool, forecasts: bool, mut value: impl FnMut() -> f64) {
+    let grid = HorizonGrid::every_step(STEP, 24);
     let mut mixture = Mixture::new(&grid);
+    let known: Vec<(Timestamp, f64)> = (0..300).map(|i| (at(i), value())).collect();
+    for (at, value) in &known {
+        mixture.observe(*at, *value);
+    }
+    if fitted {
+        mixture.refit(&known);
+    }
     let values: Vec<f64> = (0..ROUNDS).map(|_| value()).collect();
-    #[allow(clippy::disallowed_methods)] // Measuring the machine is what this example is for.
-    let start = Instant::now();
-    for (index, value) in (0_i64..).zip(values) {
-        mixture.observe(Timestamp::from_millis(index * 10_000), value);
+    let start = now();
+    for (index, value) in (300_i64..).zip(values) {
+        mixture.observe(at(index), value);
         if forecasts {
             black_box(mixture.forecast());
         }
     }
     let nanoseconds = start.elapsed().as_secs_f64() * 1e9 / f64::from(ROUNDS);
-    println!("{name}: {nanoseconds:.0} ns ({} horizons)", grid.len());
+    let state = mixture.state().map_or(0, |state| state.len());
+    println!("{name}: {nanoseconds:.0} ns, {state} bytes as stored");
+}
+
+/// All properties at once, so that their state does not stay in the cache.
+fn measure_fleet() {
+    let grid = HorizonGrid::new(STEP, Duration::from_secs(1800));
+    let mut random = Random::new(2);
+    let mut fleet: Vec<Mixture> = (0..FLEET).map(|_| Mixture::new(&grid)).collect();
+    let mut busy = Duration::ZERO;
+    for round in 0..FLEET_ROUNDS {
+        let values: Vec<f64> = (0..FLEET / 10).map(|_| random.normal()).collect();
+        let start = now();
+        for (index, mixture) in fleet.iter_mut().enumerate() {
+            if index % 10 == 0 {
+                mixture.observe(at(round), values[index / 10]);
+                black_box(mixture.forecast());
+            } else {
+                mixture.observe(at(round), 1.0);
+            }
+        }
+        busy += start.elapsed();
+    }
+    let rounds = f64::from(u32::try_from(FLEET_ROUNDS).unwrap_or(1));
+    let share = 100.0 * busy.as_secs_f64() / rounds / STEP.as_secs_f64();
+    println!(
+        "{FLEET} properties, nine in ten constant, every {STEP:?}, {} horizons: {share:.2} % of a core",
+        grid.len()
+    );
 }
 
 fn main() {
     let mut random = Random::new(1);
-    measure("constant, observe", false, || 1.0);
-    measure("constant, observe and forecast", true, || 1.0);
-    measure("varying, observe", false, || random.normal());
-    measure("varying, observe and forecast", true, || random.normal());
+    measure("constant, observe", false, false, || 1.0);
+    measure("constant, observe and forecast 24 steps", false, true, || {
+        1.0
+    });
+    measure("varying, observe", false, false, || random.normal());
+    measure("varying, observe and forecast 24 steps", false, true, || {
+        random.normal()
+    });
+    let mut value = 0.0;
+    let mut persistent = || {
+        value = 0.8 * value + random.normal();
+        value
+    };
+    measure(
+        "varying with a committee, observe and forecast 24 steps",
+        true,
+        true,
+        &mut persistent,
+    );
+    measure_fleet();
 }
