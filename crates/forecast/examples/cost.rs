@@ -82,13 +82,19 @@ fn measure_fleet() {
 fn main() {
     let mut random = Random::new(1);
     measure("constant, observe", false, false, || 1.0);
-    measure("constant, observe and forecast 24 steps", false, true, || {
-        1.0
-    });
+    measure(
+        "constant, observe and forecast 24 steps",
+        false,
+        true,
+        || 1.0,
+    );
     measure("varying, observe", false, false, || random.normal());
-    measure("varying, observe and forecast 24 steps", false, true, || {
-        random.normal()
-    });
+    measure(
+        "varying, observe and forecast 24 steps",
+        false,
+        true,
+        || random.normal(),
+    );
     let mut value = 0.0;
     let mut persistent = || {
         value = 0.8 * value + random.normal();

@@ -150,6 +150,19 @@ impl Mixture {
         }
     }
 
+    /// Whether all parts of it fit together.
+    pub(crate) fn is_sound(&self) -> bool {
+        let engine = match &self.state {
+            State::Empty | State::Constant(_) => None,
+            State::Varying(engine) => Some(engine),
+        };
+        let engines = [engine, self.before.as_ref()];
+        engines
+            .into_iter()
+            .flatten()
+            .all(|engine| engine.is_sound(&self.grid))
+    }
+
     fn last_at(&self) -> Option<Timestamp> {
         match &self.state {
             State::Empty => None,

@@ -159,7 +159,7 @@ proptest! {
         for (a, b) in plain.quantiles.iter().zip(&moved.quantiles) {
             for (a, b) in a.values().iter().zip(b.values()) {
                 // Weights are kept in single precision.
-                prop_assert!((a - (b - shift) / scale).abs() < 1e-4, "{a} {b}");
+                prop_assert!((a - (b - shift) / scale).abs() < 1e-3, "{a} {b}");
             }
         }
     }

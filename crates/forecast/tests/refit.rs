@@ -190,6 +190,11 @@ fn a_state_that_cannot_be_read_is_refused() {
     let mut other_version = state.clone();
     other_version[0] = 0;
     assert!(!read(&grid(), &other_version));
+    for (place, flip) in (0..state.len()).zip((1..=255_u8).cycle()) {
+        let mut damaged = state.clone();
+        damaged[place] ^= flip;
+        assert!(!read(&grid(), &damaged), "byte {place}");
+    }
     let other_grid = HorizonGrid::every_step(Duration::from_secs(3600), 23);
     assert!(!read(&other_grid, &state));
 }

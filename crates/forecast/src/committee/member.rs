@@ -100,6 +100,19 @@ impl Member {
         }
     }
 
+    /// Whether its parts fit together, as far as a state that passed its checksum can be doubted.
+    pub(super) fn is_sound(&self) -> bool {
+        match self {
+            Self::Autoregression(model) => model.is_sound(),
+            Self::SeasonalNaive(_)
+            | Self::Ets(_)
+            | Self::Theta(_)
+            | Self::Mstl(_)
+            | Self::Arima(_)
+            | Self::Lstm(_) => true,
+        }
+    }
+
     /// What it says at each of `steps`. `out` is untouched if it does not speak.
     pub(super) fn predict(
         &self,

@@ -172,6 +172,16 @@ impl Committee {
         }
     }
 
+    /// Whether its parts fit together.
+    pub(crate) fn is_sound(&self) -> bool {
+        let fits = |seat: &Seat| seat.weights.len() == self.anchors.len() && seat.member.is_sound();
+        !self.anchors.is_empty()
+            && self.anchors.windows(2).all(|pair| pair[0] < pair[1])
+            && !self.seats.is_empty()
+            && self.seats.iter().all(fits)
+            && self.range.0 <= self.range.1
+    }
+
     fn expected_next(&self) -> f64 {
         let mut next = [Moments::default()];
         self.predict(&[1], &mut next);

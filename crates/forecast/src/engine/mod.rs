@@ -498,6 +498,20 @@ impl Engine {
         &self.scoreboard
     }
 
+    /// Whether the anchors are those of `grid`, and the committee's parts fit together.
+    pub(crate) fn is_sound(&self, grid: &HorizonGrid) -> bool {
+        let expected = anchors(grid);
+        let places = |anchors: &[Anchor]| -> Vec<(usize, u32)> {
+            anchors.iter().map(|a| (a.grid_index, a.steps)).collect()
+        };
+        let committees = [&self.committee, &self.left_committee];
+        places(&expected) == places(&self.anchors)
+            && committees
+                .into_iter()
+                .flatten()
+                .all(|seated| seated.committee.is_sound())
+    }
+
     /// From where values are counted.
     pub(crate) fn zero(&self) -> f64 {
         self.zero

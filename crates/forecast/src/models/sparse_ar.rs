@@ -193,6 +193,16 @@ impl SparseAr {
         Some(model)
     }
 
+    /// Whether its parts fit together.
+    pub fn is_sound(&self) -> bool {
+        !self.lags.is_empty()
+            && self.lags[0] >= 1
+            && self.lags.is_sorted()
+            && self.lags.len() == self.coefficients.len()
+            && !self.growth.is_empty()
+            && self.range.0 <= self.range.1
+    }
+
     /// Its name.
     pub fn describe(&self) -> &str {
         &self.name
