@@ -167,9 +167,9 @@ fn without_its_network_the_others_speak_for_it() {
     assert_eq!(without.forecast(), unwoken.forecast());
 }
 
-/// The mixture that a state is of: a version, and `postcard`.
+/// The mixture that a state is of: a version, a digest, and `postcard`.
 fn read_mixture(state: &[u8]) -> Mixture {
-    postcard::from_bytes(&state[1..]).unwrap()
+    postcard::from_bytes(&state[9..]).unwrap()
 }
 
 #[test]
