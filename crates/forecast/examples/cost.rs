@@ -3,11 +3,14 @@
 #![allow(clippy::print_stdout)] // The numbers are the point.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use evenkeel_core::forecast::{Forecaster, HorizonGrid};
 use evenkeel_core::time::Timestamp;
 use evenkeel_forecast::Mixture;
+use evenkeel_forecast::backtest::global;
+use evenkeel_forecast::lstm::{Sequential, SharedNetwork};
 
 #[path = "../src/testing.rs"]
 mod testing;
@@ -29,9 +32,33 @@ fn at(index: i64) -> Timestamp {
     Timestamp::from_millis(index * 10_000)
 }
 
-fn measure(name: &str, fitted: bool, forecasts: bool, mut value: impl FnMut() -> f64) {
+/// A network that has seen a little of `value`.
+fn network(mut value: impl FnMut() -> f64) -> SharedNetwork {
+    let history: Vec<f64> = (0..4000).map(|_| value()).collect();
+    let known = global::Known {
+        history: &history,
+        seasons: &[],
+        step: STEP,
+        start: at(0),
+    };
+    let trained = global::train(&[known], 300, 1, &Sequential, &mut |_| {});
+    let network = trained.and_then(|trained| trained.network().ok());
+    network.map_or_else(SharedNetwork::default, |n| SharedNetwork::new(Arc::new(n)))
+}
+
+fn measure(name: &str, fitted: bool, forecasts: bool, value: impl FnMut() -> f64) {
+    measure_with(&SharedNetwork::default(), name, fitted, forecasts, value);
+}
+
+fn measure_with(
+    network: &SharedNetwork,
+    name: &str,
+    fitted: bool,
+    forecasts: bool,
+    mut value: impl FnMut() -> f64,
+) {
     let grid = HorizonGrid::every_step(STEP, 24);
-    let mut mixture = Mixture::new(&grid);
+    let mut mixture = Mixture::with_network(&grid, network.clone());
     let known: Vec<(Timestamp, f64)> = (0..300).map(|i| (at(i), value())).collect();
     for (at, value) in &known {
         mixture.observe(*at, *value);
@@ -48,6 +75,16 @@ fn measure(name: &str, fitted: bool, forecasts: bool, mut value: impl FnMut() ->
         }
     }
     let nanoseconds = start.elapsed().as_secs_f64() * 1e9 / f64::from(ROUNDS);
+    let has_network = mixture
+        .weights()
+        .iter()
+        .any(|w| w.model.starts_with("LSTM"));
+    assert_eq!(
+        has_network,
+        network.get().is_some(),
+        "{:?}",
+        mixture.weights()
+    );
     let state = mixture.state().map_or(0, |state| state.len());
     println!("{name}: {nanoseconds:.0} ns, {state} bytes as stored");
 }
@@ -106,5 +143,8 @@ fn main() {
         true,
         &mut persistent,
     );
+    let network = network(&mut persistent);
+    let name = "the same with a network in the committee";
+    measure_with(&network, name, true, true, &mut persistent);
     measure_fleet();
 }

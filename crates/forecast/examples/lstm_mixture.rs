@@ -4,7 +4,9 @@
 //! ```text
 //! cargo run --release -p evenkeel-forecast --example lstm_mixture -- [OPTIONS]
 //!   (nothing) | --csv DIR | --m4 TRAIN TEST   the series, split in two as `lstm_global` does
-//!   --network FILE   a checkpoint that `lstm_global --save` wrote, instead of training one
+//!   --network FILE   a checkpoint that was saved, here or by `lstm_global`, instead of training one
+//!   --own              trains on what is known of the measured series themselves, before their first origins
+//!   --save FILE      writes the checkpoint as JSON
 //!   --steps N        training steps (default 6000)   --threads N (default 2)   --seed N (default 1)
 //!   --limit N        measure on so many series       --horizon N (default 48 for M4, else 24)
 //! ```
@@ -54,6 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         synthetic(seed)
     };
     test.truncate(number("--limit", usize::MAX)?);
+    let is_own = arguments.iter().any(|a| a == "--own");
     let threads = number("--threads", 2)?;
     let network = match option("--network") {
         Some(file) => {
@@ -61,7 +64,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             stored.network()?
         }
         None => learn(
-            &train,
+            option("--save"),
+            if is_own { known(&test) } else { train },
             u64::try_from(number("--steps", 6000)?)?,
             seed,
             threads,
@@ -89,8 +93,29 @@ fn seasons(owned: &Owned, known: usize) -> Vec<usize> {
     found.iter().map(|season| season.period_steps).collect()
 }
 
+/// Series cut off at their first origins.
+fn known(test: &[Owned]) -> Vec<Owned> {
+    let cut = |owned: &Owned| Owned {
+        group: owned.group,
+        context: owned.context,
+        values: owned.values[..first_origin(owned)].to_vec(),
+        ..*owned
+    };
+    test.iter().map(cut).collect()
+}
+
+/// How much of a series is known at its first forecast.
+fn first_origin(owned: &Owned) -> usize {
+    if owned.group == "M4" {
+        owned.score_from + 1
+    } else {
+        owned.values.len() / 4
+    }
+}
+
 fn learn(
-    train: &[Owned],
+    save: Option<String>,
+    train: Vec<Owned>,
     steps: u64,
     seed: u64,
     threads: usize,
@@ -111,7 +136,11 @@ fn learn(
             println!("  step {}: validation {:?}", now.steps, now.validation_loss);
         }
     });
-    Ok(trained.ok_or("nothing was learned")?.network()?)
+    let trained = trained.ok_or("nothing was learned")?;
+    if let Some(path) = save {
+        std::fs::write(path, serde_json::to_string(&trained)?)?;
+    }
+    Ok(trained.network()?)
 }
 
 /// The scores of each contender on one series; `None` where one of them has none.
@@ -120,10 +149,10 @@ fn score(contenders: &[Box<dyn Contender>], owned: &Owned, setup: &Setup) -> Opt
     let no_time = || Duration::ZERO;
     let one = |contender: &dyn Contender| {
         let done = if owned.group == "M4" {
-            let (known, rest) = values.split_at(owned.score_from + 1);
+            let (known, rest) = values.split_at(first_origin(owned));
             fixed_split(contender, known, rest, setup, &[], &no_time)
         } else {
-            let warm_up = values.len() / 4;
+            let warm_up = first_origin(owned);
             let stride = (values.len() - warm_up).div_ceil(ORIGINS).max(1);
             // A stride that shares no phase with a season.
             let stride = if stride.is_multiple_of(2) {
@@ -155,7 +184,7 @@ fn measure(network: &Arc<Network>, test: &[Owned], horizon: usize, seed: u64, th
         seasons: seasons(
             owned,
             if owned.group == "CSV" {
-                owned.values.len() / 4
+                first_origin(owned)
             } else {
                 0
             },

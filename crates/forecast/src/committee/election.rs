@@ -27,6 +27,11 @@ const HEAD: f64 = 0.7;
 /// How strongly a relative difference in loss speaks.
 const TEMPER: f64 = 5.0;
 
+/// The network counts as so many candidates: most of the others are alike, and a dozen autoregressions that
+/// do nearly as well must not drown the one that learned from other series. 4 was best of 1, 4, 8 and 16
+/// (`docs/decisions/0008-own-lstm-cell.md`).
+const NETWORK_COUNTS: f64 = 4.0;
+
 /// Seats, at most.
 pub(super) const SEATS: usize = 8;
 
@@ -342,6 +347,13 @@ fn elected(
             *weight = known;
         }
     }
+    for ((candidate, _, _), weights) in tried.iter().zip(&mut weights) {
+        if *candidate == Candidate::Lstm {
+            weights
+                .iter_mut()
+                .for_each(|weight| *weight *= NETWORK_COUNTS);
+        }
+    }
     let share = |weights: &[Vec<f64>], anchor: usize, who: usize| {
         let total: f64 = weights.iter().map(|w| w[anchor]).sum();
         weights[who][anchor] / total
@@ -369,4 +381,42 @@ fn elected(
             Some((candidate, member, shares.collect()))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A candidate with its losses at two anchors. Who it is matters, the member does not.
+    fn tried(candidate: Candidate, losses: [f64; 2]) -> (Candidate, Member, Vec<f64>) {
+        let history: Vec<f64> = (0..40_i32).map(|i| f64::from(i % 4)).collect();
+        let member = SeasonalNaive::fit(&history, 4).map(Member::SeasonalNaive);
+        (candidate, member.unwrap(), losses.to_vec())
+    }
+
+    #[test]
+    fn the_network_counts_as_several_and_no_more() {
+        let equal = [1.0, 2.0];
+        let all = vec![
+            tried(Candidate::Lstm, equal),
+            tried(Candidate::Ets(4), equal),
+            tried(Candidate::Theta(4), equal),
+        ];
+        let elected = elected(all, 2);
+        let shares: Vec<f32> = elected.iter().map(|(_, _, weights)| weights[1]).collect();
+        assert_eq!(shares.len(), 3);
+        for (share, expected) in shares.iter().zip([4.0 / 6.0, 1.0 / 6.0, 1.0 / 6.0]) {
+            assert!((share - expected).abs() < 1e-6, "{shares:?}");
+        }
+    }
+
+    #[test]
+    fn a_network_that_does_badly_is_not_seated() {
+        let all = vec![
+            tried(Candidate::Lstm, [3.0, 5.0]),
+            tried(Candidate::Ets(4), [1.0, 2.0]),
+        ];
+        let names: Vec<Candidate> = elected(all, 2).into_iter().map(|(c, _, _)| c).collect();
+        assert_eq!(names, [Candidate::Ets(4)]);
+    }
 }

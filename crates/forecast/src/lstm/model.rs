@@ -70,14 +70,12 @@ impl Fitted for LstmModel {
     }
 
     fn predict(&self, steps: &[u32], out: &mut [Moments]) {
-        // A few at a time, so that nothing is allocated.
-        let mut quantiles = [[0.0; LEVELS.len()]; 8];
-        for (steps, out) in steps.chunks(8).zip(out.chunks_mut(8)) {
-            self.quantiles(steps, &mut quantiles[..steps.len()]);
-            for (out, quantiles) in out.iter_mut().zip(&quantiles) {
-                *out = moments(quantiles);
+        let mut slots = out.iter_mut();
+        self.network.each_horizon(&self.state, steps, |quantiles| {
+            if let Some(slot) = slots.next() {
+                *slot = moments(&quantiles);
             }
-        }
+        });
     }
 }
 

@@ -264,6 +264,21 @@ impl Network {
     /// root of the horizon. `false`, with `out` untouched, if no value was seen yet.
     #[must_use]
     pub fn quantiles(&self, state: &State, steps: &[u32], out: &mut [[f64; LEVELS.len()]]) -> bool {
+        let mut slots = out.iter_mut();
+        self.each_horizon(state, steps, |quantiles| {
+            if let Some(slot) = slots.next() {
+                *slot = quantiles;
+            }
+        })
+    }
+
+    /// The same, given to `take` one after the other.
+    pub(crate) fn each_horizon(
+        &self,
+        state: &State,
+        steps: &[u32],
+        mut take: impl FnMut([f64; LEVELS.len()]),
+    ) -> bool {
         if state.track.seen() == 0 || !self.owns(state) {
             return false;
         }
@@ -274,14 +289,14 @@ impl Network {
         let (hidden, columns) = (self.sizes.cell.hidden, self.sizes.columns);
         let (a, b) = (View::new(&state.hidden, hidden), View::new(matrix, columns));
         multiply_add((1, hidden, columns), a, b, z, columns);
-        for (step, out) in steps.iter().zip(out) {
+        for step in steps {
             let step = (*step).max(1);
             let candidates = state.track.candidates(step);
             let quantiles = self.parts(z, step).quantiles(&candidates.skips);
-            for (out, quantile) in out.iter_mut().zip(quantiles) {
+            take(quantiles.map(|quantile| {
                 let value = state.track.last() + candidates.unit * f64::from(quantile);
-                *out = value.clamp(-VALUE_LIMIT, VALUE_LIMIT);
-            }
+                value.clamp(-VALUE_LIMIT, VALUE_LIMIT)
+            }));
         }
         true
     }
