@@ -5,6 +5,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use evenkeel_ports::StoreError;
 
@@ -30,7 +31,7 @@ impl DirectoryLock {
             .truncate(false)
             .open(&path)
             .map_err(failed)?;
-        let locked = file.try_lock();
+        let locked = lock_or_outwait(&file, &path);
         let mut holder = String::new();
         // A holder writes its process id only after it has the lock; text that is not UTF-8 is not ours.
         let read = file.read_to_string(&mut holder);
@@ -70,6 +71,29 @@ impl DirectoryLock {
     }
 }
 
+/// How often, and how long apart, a lock is tried again whose holder is dead.
+const RETRIES: u32 = 100;
+const BETWEEN_RETRIES: Duration = Duration::from_millis(20);
+
+/// Tries to lock. A process that was killed while it started another may be survived for a moment by
+/// the child's copy of the open file, until that executes its program: the lock of a holder that is no more is
+/// tried again for two seconds.
+fn lock_or_outwait(file: &File, path: &Path) -> Result<(), TryLockError> {
+    for _ in 0..RETRIES {
+        let locked = file.try_lock();
+        let holder = std::fs::read_to_string(path).unwrap_or_default();
+        let is_dead = holder
+            .trim()
+            .parse::<u32>()
+            .is_ok_and(|pid| !Path::new("/proc").join(pid.to_string()).exists());
+        if !matches!(locked, Err(TryLockError::WouldBlock)) || !is_dead {
+            return locked;
+        }
+        std::thread::sleep(BETWEEN_RETRIES);
+    }
+    file.try_lock()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +107,22 @@ mod tests {
         assert!(matches!(&error, StoreError::Locked { pid: p, .. } if *p == pid));
         drop(held);
         DirectoryLock::take(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn the_lock_of_a_dead_holder_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = DirectoryLock::take(dir.path()).unwrap();
+        // As if a child of a killed process still had the file: locked, by a process that is no more.
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        ended.wait().unwrap();
+        std::fs::write(dir.path().join("lock"), format!("{}\n", ended.id())).unwrap();
+        let waiting = std::thread::spawn({
+            let dir = dir.path().to_owned();
+            move || DirectoryLock::take(&dir).map(drop)
+        });
+        drop(held);
+        waiting.join().unwrap().unwrap();
     }
 
     #[test]
