@@ -1,8 +1,8 @@
 //! Routes that act, and their dry runs.
 
 use evenkeel_api::wire::{
-    AcceptRequest, ActRequest, ApproveRequest, AuditQuery, EventKind, EventQuery, PauseRequest,
-    PhaseKind, RehearseRequest, RunOutcome, StepStatus, WindowRequest,
+    AcceptRequest, ActRequest, ApproveRequest, AuditQuery, AuditRecord, EventKind, EventQuery,
+    PauseRequest, PhaseKind, RehearseRequest, RunOutcome, StepStatus, WindowRequest,
 };
 use evenkeel_core::Instance;
 
@@ -13,6 +13,13 @@ pub(super) fn act(dry_run: bool) -> ActRequest {
         dry_run,
         reason: Some("a test".to_owned()),
     }
+}
+
+/// The first record of `action` in the audit log.
+async fn audited(site: &Site, action: &str) -> AuditRecord {
+    let audit = site.client.audit(&AuditQuery::default()).await.unwrap();
+    let mut records = audit.records.into_iter();
+    records.find(|record| record.action == action).unwrap()
 }
 
 fn pause(dry_run: bool) -> PauseRequest {
@@ -39,16 +46,7 @@ async fn a_dry_run_changes_nothing_and_the_real_one_does() {
     let pause = paused().await.unwrap();
     assert_eq!(pause.why, "disk swap");
     assert!(pause.until.is_some());
-    let audit = site
-        .client
-        .audit(&AuditQuery::default())
-        .await
-        .unwrap()
-        .records;
-    let entry = audit
-        .iter()
-        .find(|record| record.action == "operator.pause")
-        .unwrap();
+    let entry = audited(&site, "operator.pause").await;
     assert_eq!(entry.actor, pause.by);
     assert!(site.client.audit_verify().await.unwrap().intact);
     assert!(site.client.resume("web", &act(false)).await.unwrap().done);
@@ -61,16 +59,7 @@ async fn what_cannot_be_is_refused_with_its_reason_and_recorded() {
     let refused = site.client.release("web", &act(false)).await.unwrap();
     assert!(!refused.done);
     assert_eq!(refused.message, "refused: it is guarded, not held");
-    let audit = site
-        .client
-        .audit(&AuditQuery::default())
-        .await
-        .unwrap()
-        .records;
-    let entry = audit
-        .iter()
-        .find(|record| record.action == "operator.release")
-        .unwrap();
+    let entry = audited(&site, "operator.release").await;
     assert!(!entry.done);
     let refused = site.client.failback("web", &act(true)).await.unwrap();
     assert!(
