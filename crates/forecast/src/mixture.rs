@@ -135,6 +135,10 @@ impl Mixture {
     /// Fits the committee to `history`, whose seasons are known to be `seasons` (in steps of the grid,
     /// rising).
     pub fn refit_with_seasons(&mut self, history: &[(Timestamp, f64)], seasons: &[usize]) {
+        self.refit_knowing(history, Some(seasons));
+    }
+
+    fn refit_knowing(&mut self, history: &[(Timestamp, f64)], seasons: Option<&[usize]>) {
         let State::Varying(engine) = &mut self.state else {
             return;
         };
@@ -279,8 +283,7 @@ impl Forecaster for Mixture {
     }
 
     fn refit(&mut self, history: &[(Timestamp, f64)]) {
-        let seasons = refit::seasons(history, &self.grid);
-        self.refit_with_seasons(history, &seasons);
+        self.refit_knowing(history, None);
     }
 
     fn fork(&self) -> Option<Box<dyn Forecaster>> {

@@ -85,11 +85,8 @@ impl Steps {
     }
 }
 
-/// The seasons of `history`, in steps of `grid`, rising.
-pub(crate) fn seasons(history: &[(Timestamp, f64)], grid: &HorizonGrid) -> Vec<usize> {
-    let Some(steps) = at_equal_steps(history, grid.step()) else {
-        return Vec::new();
-    };
+/// The seasons of a history, in steps of `grid`, rising.
+fn seasons(steps: &Steps, grid: &HorizonGrid) -> Vec<usize> {
     let limits = season::Limits {
         seasons_max: 2,
         period_steps_max: LONGEST_LAG,
@@ -102,11 +99,12 @@ pub(crate) fn seasons(history: &[(Timestamp, f64)], grid: &HorizonGrid) -> Vec<u
 }
 
 /// Elects a committee on `history` and replays it, with values counted from `zero`; `None` where there is
-/// too little of it, or the grid reaches too far. The first of the `seasons` is taken off for the pool.
+/// too little of it, or the grid reaches too far. The `seasons` are found where they are not given; the first
+/// of them is taken off for the pool.
 /// `network` is that of all series, if there is one.
 pub(crate) fn refit(
     history: &[(Timestamp, f64)],
-    seasons: &[usize],
+    known_seasons: Option<&[usize]>,
     zero: f64,
     grid: &HorizonGrid,
     network: Option<Arc<Network>>,
@@ -115,10 +113,11 @@ pub(crate) fn refit(
         return None;
     }
     let steps = at_equal_steps(history, grid.step())?;
+    let seasons = known_seasons.map_or_else(|| seasons(&steps, grid), <[usize]>::to_vec);
     let judged: Vec<u32> = anchors(grid).iter().map(|anchor| anchor.steps).collect();
-    let context = context(*steps.at.first()?, seasons, grid.step());
+    let context = context(*steps.at.first()?, &seasons, grid.step());
     let global = network.map(|network| Global { network, context });
-    let election = Election::hold(&steps.values, seasons, grid.steps(), &judged, global)?;
+    let election = Election::hold(&steps.values, &seasons, grid.steps(), &judged, global)?;
     let cut = steps.values.len() - election.history().len() + election.cut();
     let observations = steps.observations();
     let (head, tail) = observations.split_at(cut);
