@@ -7,28 +7,29 @@
 //! Values are counted from the series' first one: a level of 1e15 does not eat the digits of the
 //! changes, and the result does not depend on where zero lies.
 
+mod belief;
 mod regimes;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel_core::forecast::{HorizonGrid, MEDIAN, ModelWeight, Quantiles};
+use evenkeel_core::forecast::{HorizonGrid, ModelWeight, Quantiles};
 use evenkeel_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use self::belief::{Belief, Place, calibrated};
 use self::regimes::Arrival;
 use crate::changepoint::OnsetTracker;
 use crate::committee::Committee;
-use crate::conformal::PerLevel;
 use crate::experts::{COMMITTEE, EXPERTS, PRIOR, PerExpert, combine};
 use crate::horizon::{Anchor, Said, anchors};
 use crate::lstm::Network;
 use crate::mixture::{ConstantRun, RESOLUTION, Scoreboard};
-use crate::models::{Continuation, Moments, POOL, Pool, VARIANCE_FLOOR};
+use crate::models::{Moments, POOL, Pool, VARIANCE_FLOOR};
 use crate::refit::Refit;
 use crate::regime::RegimeMemory;
 use crate::season::Profile;
-use crate::support::{Recogniser, Support};
+use crate::support::Recogniser;
 use crate::trend::TrendEvidence;
 
 /// Of a constant run so many observations are played to the models: enough to know the level, few
@@ -38,17 +39,6 @@ const REPLAYED: u32 = 32;
 /// Deviations are widened by the root of `1 + SHORT_HISTORY / n` after `n` observations: a variance
 /// learned from few is itself uncertain (the variance of a Student distribution, to first order).
 const SHORT_HISTORY: f64 = 4.0;
-
-/// A trend is carried on in full up to so many times its age, and less beyond: six points in a row are
-/// no reason to be sure of the next two hundred, whatever their fit.
-const CARRIED_ON: f64 = 3.0;
-
-/// An expert with less than this part of the greatest weight is in the pool only to be heard again one
-/// day. In the mixture it would add nothing but its disagreement to the variance.
-const NEGLIGIBLE: f64 = 0.05;
-
-/// After so many outcomes a learned median counts for half.
-const MEDIAN_COUNTS_FROM: f64 = 50.0;
 
 /// A committee that has not been given an observation for so many steps is dismissed.
 const LONGEST_GAP: u32 = 4096;
@@ -83,34 +73,6 @@ struct Seated {
     committee: Committee,
     /// The instant of the step that it was last given.
     at: Timestamp,
-}
-
-/// Where the offsets of a forecast are laid off.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    centre: f64,
-    deviation: f64,
-    /// The value at the forecast's origin.
-    last: f64,
-}
-
-impl Place {
-    fn quantiles(&self, support: &Support, offsets: PerLevel) -> PerLevel {
-        let free = offsets.map(|offset| finite(self.centre + offset * self.deviation));
-        support.confine(free, self.last)
-    }
-
-    fn confined(&self, support: &Support, offsets: PerLevel) -> PerLevel {
-        let quantiles = self.quantiles(support, offsets);
-        quantiles.map(|quantile| (quantile - self.centre) / self.deviation)
-    }
-}
-
-/// What holds at one anchor when a forecast is made.
-#[derive(Clone, Copy, Debug)]
-struct Belief {
-    weights: PerExpert,
-    offsets: PerLevel,
 }
 
 impl Engine {
@@ -318,73 +280,6 @@ impl Engine {
         result
     }
 
-    /// The belief at a horizon of the grid: between two anchors, in proportion.
-    fn belief_at(&self, grid_index: usize, beliefs: &[Belief]) -> Belief {
-        let above = self
-            .anchors
-            .partition_point(|anchor| anchor.grid_index < grid_index);
-        let upper = above.min(beliefs.len() - 1);
-        let lower = upper.saturating_sub(1);
-        let (from, to) = (
-            self.anchors[lower].grid_index,
-            self.anchors[upper].grid_index,
-        );
-        if upper == lower || grid_index >= to {
-            return beliefs[upper];
-        }
-        if grid_index <= from {
-            return beliefs[lower];
-        }
-        // Exact: grids have some sixty horizons at most.
-        #[allow(clippy::cast_precision_loss)]
-        let share = (grid_index - from) as f64 / (to - from) as f64;
-        let (a, b) = (&beliefs[lower], &beliefs[upper]);
-        Belief {
-            weights: std::array::from_fn(|i| a.weights[i] + share * (b.weights[i] - a.weights[i])),
-            offsets: std::array::from_fn(|i| a.offsets[i] + share * (b.offsets[i] - a.offsets[i])),
-        }
-    }
-
-    /// The weights at every anchor: learned, handed on from shorter to longer horizons, and those of
-    /// trending models only so far as there is a trend old enough to be carried on so far.
-    fn weights_at_anchors(&self) -> Vec<PerExpert> {
-        let strength = self.trend.strength();
-        let mut learned: Option<PerExpert> = None;
-        let mut result = Vec::with_capacity(self.anchors.len());
-        for anchor in &self.anchors {
-            let weights = anchor.weights(learned.as_ref());
-            learned = Some(weights);
-            let reach = CARRIED_ON * self.last_at.since(self.regime_began()).as_secs_f64();
-            let carried = (reach / anchor.span().as_secs_f64()).min(1.0).powi(2);
-            result.push(self.gated(weights, strength * carried));
-        }
-        result
-    }
-
-    fn regime_began(&self) -> Timestamp {
-        self.onset.onset().unwrap_or(self.first_at)
-    }
-
-    fn gated(&self, mut weights: PerExpert, trending: f64) -> PerExpert {
-        for (weight, model) in weights.iter_mut().zip(self.pool.models()) {
-            *weight *= match model.continuation() {
-                Continuation::Flat => 1.0,
-                Continuation::Trending => trending,
-            };
-        }
-        if self.speaking().is_none() {
-            weights[COMMITTEE] = 0.0;
-        }
-        let most = weights.iter().copied().fold(0.0, f64::max);
-        for weight in &mut weights {
-            if *weight < NEGLIGIBLE * most {
-                *weight = 0.0;
-            }
-        }
-        let total: f64 = weights.iter().sum();
-        weights.map(|weight| weight / total)
-    }
-
     /// What every expert says at each of the steps `ahead` (rising), counted from zero's value.
     fn say(&self, ahead: &[u32], grid: &HorizonGrid) -> Vec<[Moments; EXPERTS]> {
         let mut all: Vec<[Moments; EXPERTS]> = ahead
@@ -554,16 +449,6 @@ pub(crate) fn prior_weights() -> Vec<ModelWeight> {
     name(&weights, None)
 }
 
-/// The calibrator's offsets, the median's only so far as it is known from many outcomes: at long horizons
-/// outcomes are few, and a median learned from few is worse than the models' own.
-fn calibrated(anchor: &Anchor) -> PerLevel {
-    let mut offsets = anchor.calibrator.offsets();
-    let outcomes = f64::from(anchor.calibrator.scored());
-    let median = offsets[MEDIAN] * outcomes / (outcomes + MEDIAN_COUNTS_FROM);
-    offsets[MEDIAN] = median.clamp(offsets[MEDIAN - 1], offsets[MEDIAN + 1]);
-    offsets
-}
-
 /// `span` in steps of the grid; at least a thousandth, so that it can be divided by.
 fn steps(span: Duration, grid: &HorizonGrid) -> f64 {
     (span.as_secs_f64() / grid.step().as_secs_f64()).max(1e-3)
@@ -576,16 +461,9 @@ fn whole_steps(span: Duration, grid: &HorizonGrid) -> u32 {
     steps.round().min(f64::from(u32::MAX)) as u32
 }
 
-/// Far beyond any deviation, but finite: a trend of 1e30 a step over 1e5 steps.
-fn finite(value: f64) -> f64 {
-    value.clamp(-1e300, 1e300)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experts::PRIOR;
-    use evenkeel_core::forecast::LEVELS;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -594,7 +472,11 @@ mod tests {
     }
 
     /// An engine that saw `calm` seconds of 0 and then `values`.
-    fn engine(calm: u32, grid: &HorizonGrid, values: impl IntoIterator<Item = f64>) -> Engine {
+    pub(super) fn engine(
+        calm: u32,
+        grid: &HorizonGrid,
+        values: impl IntoIterator<Item = f64>,
+    ) -> Engine {
         let last = at(i64::from(calm) - 1);
         let run = ConstantRun {
             value: 0.0,
@@ -607,46 +489,6 @@ mod tests {
             engine.observe(at(second), value, grid);
         }
         engine
-    }
-
-    #[test]
-    fn a_trend_is_not_carried_on_far_beyond_its_age() {
-        let grid = HorizonGrid::new(SECOND, SECOND * 400);
-        let engine = engine(50, &grid, (1..=9).map(f64::from));
-        let trending = |weights: &PerExpert| weights[2] + weights[3];
-        let weights = engine.weights_at_anchors();
-        assert!(trending(&weights[1]) > 0.8, "near: {weights:?}");
-        assert!(
-            trending(weights.last().unwrap()) < 0.155,
-            "far: {weights:?}"
-        );
-    }
-
-    #[test]
-    #[allow(clippy::cast_precision_loss)] // Indexes are small.
-    fn horizons_between_anchors_lie_between_them() {
-        let grid = HorizonGrid::new(SECOND, SECOND * 400);
-        let engine = engine(5, &grid, (0..300).map(|i| f64::from(i * 619 % 100)));
-        let beliefs: Vec<Belief> = (0..engine.anchors.len())
-            .map(|anchor| Belief {
-                weights: PRIOR,
-                offsets: [anchor as f64; LEVELS.len()],
-            })
-            .collect();
-        let offsets: Vec<f64> = (0..grid.len())
-            .map(|index| engine.belief_at(index, &beliefs).offsets[0])
-            .collect();
-        assert_eq!(
-            (offsets[0], *offsets.last().unwrap()),
-            (0.0, (beliefs.len() - 1) as f64)
-        );
-        assert!(
-            offsets.windows(2).all(|pair| pair[0] < pair[1]),
-            "{offsets:?}"
-        );
-        for (anchor, belief) in engine.anchors.iter().zip(&beliefs) {
-            assert_eq!(offsets[anchor.grid_index], belief.offsets[0]);
-        }
     }
 
     #[test]
