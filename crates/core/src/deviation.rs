@@ -81,7 +81,7 @@ impl Scale {
     }
 
     /// The deviation of a signed distance.
-    fn deviation(self, distance: f64) -> f64 {
+    pub(crate) fn deviation(self, distance: f64) -> f64 {
         if distance == 0.0 {
             return 0.0;
         }

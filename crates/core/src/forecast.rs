@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::measure::Measured;
 use crate::time::Timestamp;
 
 /// The probability levels at which a predictive distribution is given. Symmetric round the median,
@@ -252,6 +253,14 @@ pub struct ModelWeight {
 pub trait Forecaster: Send + Sync + std::fmt::Debug {
     /// Takes one more observation.
     fn observe(&mut self, at: Timestamp, value: f64);
+
+    /// The same of a `value` that is the deviation of a measured quantity. Of the quantity may be known what
+    /// is possible at all; its measure may change from one observation to the next, when a baseline or a
+    /// tolerance moves.
+    fn observe_measured(&mut self, at: Timestamp, value: f64, measured: &Measured) {
+        let _ = measured;
+        self.observe(at, value);
+    }
 
     /// The calibrated predictive distribution at every horizon, from the last observation on.
     /// `None` until there are enough observations to say anything (at least two).

@@ -15,6 +15,7 @@ pub mod generation;
 pub mod guard;
 mod guards;
 pub mod ids;
+pub mod measure;
 pub mod outlook;
 pub mod policy;
 pub mod property;

@@ -14,6 +14,7 @@ use std::time::Duration;
 use evenkeel_core::forecast::{
     Forecast, Forecaster, ForecasterFactory, HorizonGrid, LEVELS, MEDIAN, ModelWeight, Quantiles,
 };
+use evenkeel_core::measure::Measured;
 use evenkeel_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -147,6 +148,7 @@ impl Mixture {
             history,
             seasons,
             engine.zero(),
+            engine.possible(),
             &self.grid,
             self.network.get(),
         ) {
@@ -167,17 +169,7 @@ impl Mixture {
             .all(|engine| engine.is_sound(&self.grid))
     }
 
-    fn last_at(&self) -> Option<Timestamp> {
-        match &self.state {
-            State::Empty => None,
-            State::Constant(run) => Some(run.last),
-            State::Varying(engine) => Some(engine.last_at()),
-        }
-    }
-}
-
-impl Forecaster for Mixture {
-    fn observe(&mut self, at: Timestamp, value: f64) {
+    fn take(&mut self, at: Timestamp, value: f64, measured: Option<&Measured>) {
         if !value.is_finite() || self.last_at().is_some_and(|last| at <= last) {
             return;
         }
@@ -207,11 +199,29 @@ impl Forecaster for Mixture {
                 if run.count > 1 {
                     engine.surprised_by(value);
                 }
-                engine.observe(at, value, &self.grid);
+                engine.observe(at, value, measured, &self.grid);
                 self.state = State::Varying(engine);
             }
-            State::Varying(engine) => engine.observe(at, value, &self.grid),
+            State::Varying(engine) => engine.observe(at, value, measured, &self.grid),
         }
+    }
+
+    fn last_at(&self) -> Option<Timestamp> {
+        match &self.state {
+            State::Empty => None,
+            State::Constant(run) => Some(run.last),
+            State::Varying(engine) => Some(engine.last_at()),
+        }
+    }
+}
+
+impl Forecaster for Mixture {
+    fn observe(&mut self, at: Timestamp, value: f64) {
+        self.take(at, value, None);
+    }
+
+    fn observe_measured(&mut self, at: Timestamp, value: f64, measured: &Measured) {
+        self.take(at, value, Some(measured));
     }
 
     fn forecast(&self) -> Option<Forecast> {

@@ -13,7 +13,7 @@ use evenkeel_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::committee::{Committee, Election, Global};
-use crate::engine::Engine;
+use crate::engine::{Engine, Possible};
 use crate::horizon::anchors;
 use crate::lstm::{Context, Network, SEASONS};
 use crate::mixture::VALUE_LIMIT;
@@ -98,7 +98,7 @@ fn seasons(steps: &Steps, grid: &HorizonGrid) -> Vec<usize> {
     periods
 }
 
-/// Elects a committee on `history` and replays it, with values counted from `zero`; `None` where there is
+/// Elects a committee on `history` and replays it, with values counted from `zero` and what is `possible` already known; `None` where there is
 /// too little of it, or the grid reaches too far. The `seasons` are found where they are not given; the first
 /// of them is taken off for the pool.
 /// `network` is that of all series, if there is one.
@@ -106,6 +106,7 @@ pub(crate) fn refit(
     history: &[(Timestamp, f64)],
     known_seasons: Option<&[usize]>,
     zero: f64,
+    possible: Possible,
     grid: &HorizonGrid,
     network: Option<Arc<Network>>,
 ) -> Option<Refit> {
@@ -123,10 +124,10 @@ pub(crate) fn refit(
     let (head, tail) = observations.split_at(cut);
     let profile = seasons.first().map(|season| profile(head, *season, grid));
 
-    let mut replayed = Engine::replaying(zero, *steps.at.first()?, profile, grid);
+    let mut replayed = Engine::replaying(zero, *steps.at.first()?, profile, possible, grid);
     let replay = |engine: &mut Engine, observations: &[(Timestamp, f64)]| {
         for (at, value) in observations.iter().filter(|(_, value)| value.is_finite()) {
-            engine.observe(*at, *value, grid);
+            engine.replay(*at, *value, grid);
         }
     };
     replay(&mut replayed, head);

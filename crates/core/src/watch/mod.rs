@@ -20,6 +20,7 @@ use crate::baseline::Baseline;
 use crate::deviation::{Scale, deviation};
 use crate::forecast::{Forecast, Forecaster, ForecasterFactory, HorizonGrid, ModelWeight};
 use crate::ids::PropertyPath;
+use crate::measure::Measured;
 use crate::outlook::{Breach, PropertyOutlook};
 use crate::policy::{Policy, Tolerance};
 use crate::property::{Observed, Origin, Probe, Severity};
@@ -41,6 +42,24 @@ struct Tracker {
     last_at: Option<Timestamp>,
     refitting: Refitting,
     keeping: Keeping,
+}
+
+/// One observation of a property.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    at: Timestamp,
+    deviation: f64,
+    measured: Option<Measured>,
+}
+
+impl Seen {
+    fn tell(&self, forecaster: &mut dyn Forecaster, in_control: bool) {
+        forecaster.set_in_control(in_control);
+        match &self.measured {
+            Some(measured) => forecaster.observe_measured(self.at, self.deviation, measured),
+            None => forecaster.observe(self.at, self.deviation),
+        }
+    }
 }
 
 /// The watch over one resource.
@@ -158,7 +177,14 @@ impl Watch {
         let tolerance = rule.map_or(Tolerance::Learned, |rule| rule.tolerance);
         let learned = baseline.learned.get(path).copied();
         let scale = Scale::resolve(tolerance, approved.map(|p| &p.value), origin, learned);
-        let deviation = deviation(approved.map(|p| &p.value), found.map(|p| &p.value), scale);
+        let (approved_value, found_value) = (approved.map(|p| &p.value), found.map(|p| &p.value));
+        let deviation = deviation(approved_value, found_value, scale);
+        let unit = unit(rule.and_then(|rule| rule.unit.as_deref()), any);
+        let seen = Seen {
+            at: probe.at,
+            deviation,
+            measured: Measured::new(approved_value, found_value, scale, unit.as_deref()),
+        };
 
         let fresh = || Tracker::new(factory.forecaster(&self.grid, seed(path)));
         let tracker = self.trackers.entry(path.clone()).or_insert_with(fresh);
@@ -166,16 +192,16 @@ impl Watch {
             *tracker = fresh();
         }
         tracker.scale = Some(scale);
-        let (band, forecast, onset) = tracker.take(policy, probe, deviation);
+        let (band, forecast, onset) = tracker.take(policy, seen);
         PropertyOutlook {
             path: path.clone(),
             severity: rule
                 .and_then(|rule| rule.severity)
                 .unwrap_or(default_severity(origin)),
             origin,
-            unit: unit(rule.and_then(|rule| rule.unit.as_deref()), any),
-            approved: approved.map(|p| p.value.clone()),
-            found: found.map(|p| p.value.clone()),
+            unit,
+            approved: approved_value.cloned(),
+            found: found_value.cloned(),
             place: any.and_then(|p| p.place.clone()),
             deviation,
             band,
@@ -211,9 +237,9 @@ impl Tracker {
     fn take(
         &mut self,
         policy: &Policy,
-        probe: &Probe,
-        deviation: f64,
+        seen: Seen,
     ) -> (band::Band, Option<Forecast>, Option<Timestamp>) {
+        let deviation = seen.deviation;
         let coverage = band::coverage(policy.risk_tolerance);
         let half_widths = self.forecaster.in_control_half_widths(coverage);
         let band = band::band(policy, half_widths, self.refinement);
@@ -221,10 +247,9 @@ impl Tracker {
         if let (true, Some(half_widths)) = (in_control, half_widths) {
             self.refinement = self.refinement.refine(policy, half_widths, deviation);
         }
-        self.forecaster.set_in_control(in_control);
-        self.forecaster.observe(probe.at, deviation);
-        self.refitting.observed(probe.at, deviation, in_control);
-        self.last_at = Some(probe.at);
+        seen.tell(self.forecaster.as_mut(), in_control);
+        self.refitting.observed(seen, in_control);
+        self.last_at = Some(seen.at);
         self.keeping.changed();
         self.moved |= deviation != 0.0;
         let forecast = if self.moved {

@@ -14,7 +14,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::Watch;
+use super::{Seen, Watch};
 use crate::forecast::Forecaster;
 use crate::ids::PropertyPath;
 use crate::outlook::PropertyOutlook;
@@ -38,8 +38,7 @@ const ARRIVED_MAX: usize = 1024;
 /// One observation, as the forecaster was told it.
 #[derive(Clone, Copy, Debug)]
 struct Arrived {
-    at: Timestamp,
-    deviation: f64,
+    seen: Seen,
     in_control: bool,
 }
 
@@ -58,7 +57,7 @@ struct UnderWay {
 }
 
 impl Refitting {
-    pub(super) fn observed(&mut self, at: Timestamp, deviation: f64, in_control: bool) {
+    pub(super) fn observed(&mut self, seen: Seen, in_control: bool) {
         self.wait = self.wait.saturating_sub(1);
         let Some(under_way) = &mut self.under_way else {
             return;
@@ -67,11 +66,7 @@ impl Refitting {
             self.give_up();
             return;
         }
-        under_way.arrived.push(Arrived {
-            at,
-            deviation,
-            in_control,
-        });
+        under_way.arrived.push(Arrived { seen, in_control });
     }
 
     /// Makes what is under way void.
@@ -207,8 +202,7 @@ impl Watch {
         }
         let under_way = tracker.refitting.under_way.take();
         for arrived in under_way.into_iter().flat_map(|u| u.arrived) {
-            forecaster.set_in_control(arrived.in_control);
-            forecaster.observe(arrived.at, arrived.deviation);
+            arrived.seen.tell(forecaster.as_mut(), arrived.in_control);
         }
         tracker.forecaster = forecaster;
         tracker.keeping.changed();

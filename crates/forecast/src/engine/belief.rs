@@ -9,11 +9,11 @@ use evenkeel_core::forecast::MEDIAN;
 use evenkeel_core::time::Timestamp;
 
 use super::Engine;
+use super::possible::Bounds;
 use crate::conformal::PerLevel;
 use crate::experts::{COMMITTEE, PerExpert};
 use crate::horizon::Anchor;
 use crate::models::Continuation;
-use crate::support::Support;
 
 /// A trend is carried on in full up to so many times its age, and less beyond: six points in a row are
 /// no reason to be sure of the next two hundred, whatever their fit.
@@ -36,13 +36,13 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn quantiles(&self, support: &Support, offsets: PerLevel) -> PerLevel {
+    pub(super) fn quantiles(&self, bounds: &Bounds, offsets: PerLevel) -> PerLevel {
         let free = offsets.map(|offset| finite(self.centre + offset * self.deviation));
-        support.confine(free, self.last)
+        bounds.confine(free, self.last)
     }
 
-    pub(super) fn confined(&self, support: &Support, offsets: PerLevel) -> PerLevel {
-        let quantiles = self.quantiles(support, offsets);
+    pub(super) fn confined(&self, bounds: &Bounds, offsets: PerLevel) -> PerLevel {
+        let quantiles = self.quantiles(bounds, offsets);
         quantiles.map(|quantile| (quantile - self.centre) / self.deviation)
     }
 }

@@ -8,16 +8,19 @@
 //! changes, and the result does not depend on where zero lies.
 
 mod belief;
+mod possible;
 mod regimes;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_core::forecast::{HorizonGrid, ModelWeight, Quantiles};
+use evenkeel_core::measure::Measured;
 use evenkeel_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use self::belief::{Belief, Place, calibrated};
+pub(crate) use self::possible::Possible;
 use self::regimes::Arrival;
 use crate::changepoint::OnsetTracker;
 use crate::committee::Committee;
@@ -29,7 +32,6 @@ use crate::models::{Moments, POOL, Pool, VARIANCE_FLOOR};
 use crate::refit::Refit;
 use crate::regime::RegimeMemory;
 use crate::season::Profile;
-use crate::support::Recogniser;
 use crate::trend::TrendEvidence;
 
 /// Of a constant run so many observations are played to the models: enough to know the level, few
@@ -61,7 +63,7 @@ pub(crate) struct Engine {
     trend: TrendEvidence,
     onset: OnsetTracker,
     scoreboard: Scoreboard,
-    recogniser: Recogniser,
+    possible: Possible,
     /// The weights at the anchors in regimes that were left.
     regimes: RegimeMemory<Vec<[f32; EXPERTS]>>,
     arriving: Option<Box<Arrival>>,
@@ -93,11 +95,11 @@ impl Engine {
             trend: TrendEvidence::default(),
             onset: OnsetTracker::after_constant(0.0, u32::try_from(run.count).unwrap_or(u32::MAX)),
             scoreboard: Scoreboard::after_constant(run.count),
-            recogniser: Recogniser::default(),
+            possible: Possible::default(),
             regimes: RegimeMemory::default(),
             arriving: None,
         };
-        engine.recogniser.observe(run.value);
+        engine.possible.observe(run.value, None);
         let elapsed = steps(run.mean_gap(), grid);
         for _ in 0..replayed {
             engine.pool.observe(elapsed, 0.0);
@@ -111,6 +113,7 @@ impl Engine {
         zero: f64,
         from: Timestamp,
         profile: Option<Profile>,
+        possible: Possible,
         grid: &HorizonGrid,
     ) -> Self {
         let nothing = ConstantRun {
@@ -121,6 +124,7 @@ impl Engine {
         };
         Self {
             profile: profile.map(Box::new),
+            possible,
             onset: OnsetTracker::default(),
             ..Self::after(&nothing, grid)
         }
@@ -132,10 +136,26 @@ impl Engine {
     }
 
     /// Takes an observation made after the last one.
-    pub(crate) fn observe(&mut self, at: Timestamp, value: f64, grid: &HorizonGrid) {
+    pub(crate) fn observe(
+        &mut self,
+        at: Timestamp,
+        value: f64,
+        measured: Option<&Measured>,
+        grid: &HorizonGrid,
+    ) {
+        self.possible.observe(value, measured);
+        self.learn(at, value, grid);
+    }
+
+    /// Takes an observation of a recorded series.
+    pub(crate) fn replay(&mut self, at: Timestamp, value: f64, grid: &HorizonGrid) {
+        self.possible.replay(value);
+        self.learn(at, value, grid);
+    }
+
+    fn learn(&mut self, at: Timestamp, value: f64, grid: &HorizonGrid) {
         let gap = at.since(self.last_at);
         let shifted = value - self.zero;
-        self.recogniser.observe(value);
         self.score(at, gap, shifted);
 
         let elapsed = steps(gap, grid);
@@ -166,7 +186,7 @@ impl Engine {
     fn score(&mut self, at: Timestamp, gap: Duration, shifted: f64) {
         let floor = self.floor();
         let onset = self.onset.onset();
-        let support = self.recogniser.support();
+        let bounds = self.possible.bounds();
         for (index, anchor) in self.anchors.iter_mut().enumerate() {
             while let Some(pending) = anchor.take_due(at, gap) {
                 anchor
@@ -182,7 +202,7 @@ impl Engine {
                     deviation: mixture.variance.sqrt(),
                     last: self.zero + pending.origin(),
                 };
-                let offsets = place.confined(&support, calibrated(anchor));
+                let offsets = place.confined(&bounds, calibrated(anchor));
                 if index == 0 {
                     self.scoreboard.score(&offsets, score);
                 }
@@ -265,7 +285,7 @@ impl Engine {
                 offsets: calibrated(anchor),
             })
             .collect();
-        let support = self.recogniser.support();
+        let bounds = self.possible.bounds();
         let mut result = Vec::with_capacity(grid.len());
         for (index, said) in self.say(grid.steps(), grid).into_iter().enumerate() {
             let belief = self.belief_at(index, &beliefs);
@@ -275,7 +295,7 @@ impl Engine {
                 deviation: mixture.variance.sqrt(),
                 last: self.last_value,
             };
-            result.push(Quantiles::new(place.quantiles(&support, belief.offsets)));
+            result.push(Quantiles::new(place.quantiles(&bounds, belief.offsets)));
         }
         result
     }
@@ -407,6 +427,11 @@ impl Engine {
                 .all(|seated| seated.committee.is_sound())
     }
 
+    /// What is possible, for a replay of the series.
+    pub(crate) fn possible(&self) -> Possible {
+        self.possible.for_replay()
+    }
+
     /// From where values are counted.
     pub(crate) fn zero(&self) -> f64 {
         self.zero
@@ -486,7 +511,7 @@ mod tests {
         };
         let mut engine = Engine::after(&run, grid);
         for (second, value) in (i64::from(calm)..).zip(values) {
-            engine.observe(at(second), value, grid);
+            engine.observe(at(second), value, None, grid);
         }
         engine
     }

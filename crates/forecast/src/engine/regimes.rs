@@ -83,7 +83,7 @@ impl Engine {
         self.return_committee();
         self.profile = before.profile;
         self.regimes = before.regimes;
-        self.recogniser = before.recogniser;
+        self.possible = before.possible;
         self.arriving = Some(Box::new(Arrival {
             left,
             values: Vec::with_capacity(KNOWN_AFTER),

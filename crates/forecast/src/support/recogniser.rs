@@ -38,7 +38,7 @@ const AT_AN_END: u8 = 3;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recogniser {
     hints: Hints,
-    last: Option<f64>,
+    last: f64,
     lowest: f64,
     highest: f64,
     seen: u16,
@@ -64,7 +64,7 @@ impl Recogniser {
     pub fn new(hints: Hints) -> Self {
         Self {
             hints,
-            last: None,
+            last: 0.0,
             lowest: 0.0,
             highest: 0.0,
             seen: 0,
@@ -78,13 +78,19 @@ impl Recogniser {
         }
     }
 
+    /// What was known beforehand.
+    pub fn hints(&self) -> Hints {
+        self.hints
+    }
+
     /// Takes one more value; one that is not finite is a gap.
     pub fn observe(&mut self, value: f64) {
         if !value.is_finite() {
             return;
         }
-        let first = self.last.is_none();
-        let last = self.last.replace(value).unwrap_or(value);
+        let first = self.seen == 0;
+        let before = std::mem::replace(&mut self.last, value);
+        let last = if first { value } else { before };
         self.seen = self.seen.saturating_add(1);
         self.lowest = if first { value } else { self.lowest.min(value) };
         self.highest = if first {
