@@ -100,6 +100,49 @@ fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// Reads a span of time as it is written in files: `500ms`, `10s`, `2m`, `1h30m`, `7d`.
+///
+/// # Errors
+/// When the text is not one.
+pub fn parse_span(text: &str) -> Result<Duration, NotASpan> {
+    let refuse = || NotASpan(text.to_owned());
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return Err(refuse());
+    }
+    let mut total = Duration::ZERO;
+    while !rest.is_empty() {
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .ok_or_else(refuse)?;
+        let count: u64 = rest[..digits].parse().map_err(|_| refuse())?;
+        rest = &rest[digits..];
+        let letters = rest
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(rest.len());
+        let unit_ms = match &rest[..letters] {
+            "ms" => 1,
+            "s" => 1000,
+            "m" | "min" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return Err(refuse()),
+        };
+        let part = count
+            .checked_mul(unit_ms)
+            .map(Duration::from_millis)
+            .ok_or_else(refuse)?;
+        total = total.checked_add(part).ok_or_else(refuse)?;
+        rest = rest[letters..].trim_start();
+    }
+    Ok(total)
+}
+
+/// A text is not a span of time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a span of time; write it like `500ms`, `10s`, `2m` or `1h30m`")]
+pub struct NotASpan(String);
+
 /// A span as a person says it: `850 ms`, `14 min`, `3.5 h`.
 #[derive(Clone, Copy, Debug)]
 pub struct Brief(pub Duration);

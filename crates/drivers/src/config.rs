@@ -8,6 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use evenkeel_clone::Filter;
+use evenkeel_core::time::parse_span;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
@@ -33,39 +34,9 @@ impl std::str::FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let refuse = || {
-            format!("`{text}` is not a span of time; write it like `500ms`, `10s`, `2m` or `1h30m`")
-        };
-        let mut rest = text.trim();
-        if rest.is_empty() {
-            return Err(refuse());
-        }
-        let mut total = Duration::ZERO;
-        while !rest.is_empty() {
-            let digits = rest
-                .find(|c: char| !c.is_ascii_digit())
-                .ok_or_else(refuse)?;
-            let count: u64 = rest[..digits].parse().map_err(|_| refuse())?;
-            rest = &rest[digits..];
-            let letters = rest
-                .find(|c: char| !c.is_ascii_alphabetic())
-                .unwrap_or(rest.len());
-            let unit_ms = match &rest[..letters] {
-                "ms" => 1,
-                "s" => 1000,
-                "m" | "min" => 60_000,
-                "h" => 3_600_000,
-                "d" => 86_400_000,
-                _ => return Err(refuse()),
-            };
-            let part = count
-                .checked_mul(unit_ms)
-                .map(Duration::from_millis)
-                .ok_or_else(refuse)?;
-            total = total.checked_add(part).ok_or_else(refuse)?;
-            rest = rest[letters..].trim_start();
-        }
-        Ok(Self(total))
+        parse_span(text)
+            .map(Self)
+            .map_err(|error| error.to_string())
     }
 }
 
