@@ -170,8 +170,9 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("evenkeel-drivers", &["clone", "ports", "core"]),
         ("evenkeel-store", &["ports", "core"]),
         ("evenkeel-api", &["core"]),
-        ("evenkeel-sim", &["core", "forecast", "ports"]),
-        ("evenkeel-cli", &["api", "core", "forecast"]),
+        ("evenkeel-scenario", &["core"]),
+        ("evenkeel-sim", &["core", "forecast", "ports", "scenario"]),
+        ("evenkeel-cli", &["api", "core", "forecast", "scenario"]),
         (
             "evenkeel-daemon",
             &[
@@ -229,7 +230,7 @@ fn crates_depend_only_on_what_the_design_allows() {
 
 #[test]
 fn no_async_runtime_comes_in_below_where_it_may() {
-    let free = ["core", "forecast", "ports", "sim"];
+    let free = ["core", "forecast", "ports", "scenario", "sim"];
     let found: Vec<String> = (free.iter())
         .filter(|name| {
             let path = root().join("crates").join(name).join("Cargo.toml");

@@ -15,7 +15,6 @@
 //! several machines.
 
 pub mod controller;
-pub mod random;
 pub mod schedule;
 pub mod script;
 pub mod trend;

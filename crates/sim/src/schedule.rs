@@ -15,9 +15,9 @@ use evenkeel_forecast::MixtureFactory;
 use evenkeel_ports::fake::{Call, FakeStore, NoFaults, poll_once};
 use evenkeel_ports::saga::{Ended, ExecuteError, Executor};
 use evenkeel_ports::{Commit, ControlStore, Journal, Redirector, Revision, RunRecord, StoreError};
+use evenkeel_scenario::random::Seeded;
 
 use crate::controller::{Controller, RunEnd, SimHooks, stored_state};
-use crate::random::Seeded;
 use crate::script::{Rates, Script};
 use crate::world::World;
 

@@ -8,8 +8,7 @@ use std::time::Duration;
 use evenkeel_core::Instance;
 use evenkeel_ports::Driver;
 use evenkeel_ports::fake::{Call, FakeClock, FakeDriver, FakeRedirector, Fault, Faults};
-
-use crate::random::Seeded;
+use evenkeel_scenario::random::Seeded;
 
 /// How often what happens, in thousandths of all calls.
 #[derive(Clone, Copy, Debug, Default)]
