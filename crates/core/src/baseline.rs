@@ -1,7 +1,7 @@
 //! The baseline: the approved values of a resource's properties, versioned. Only a person, or an
 //! approved change window, moves it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -118,6 +118,16 @@ impl Baseline {
             learned: self.learned.clone(),
             pinned: None,
         }
+    }
+
+    /// The properties whose approved value is another in `next`, came in with it, or is gone from it.
+    pub fn moved(&self, next: &Self) -> BTreeSet<PropertyPath> {
+        let value =
+            |of: &Self, path: &PropertyPath| of.properties.get(path).map(|p| p.value.clone());
+        let all = self.properties.keys().chain(next.properties.keys());
+        all.filter(|path| value(self, path) != value(next, path))
+            .cloned()
+            .collect()
     }
 }
 

@@ -6,7 +6,7 @@
 //! confidence, to leave its band — and no *guard* that holds it back. Every decision says why it
 //! came out so, in a [`Reason`], and shows everything it was made on, in an [`Explanation`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -77,8 +77,11 @@ pub enum Input<'a> {
         /// Why, as the driver says.
         why: &'a str,
     },
-    /// The first baseline was taken.
-    BaselineTaken,
+    /// A baseline was taken: the first, or the next.
+    BaselineTaken {
+        /// The properties that it approves otherwise than the one before.
+        moved: &'a BTreeSet<PropertyPath>,
+    },
     /// The first full clone is there.
     Seeded,
     /// A saga ended.
@@ -165,6 +168,8 @@ pub enum Action {
     /// What was learned of the properties' course no longer holds: another instance serves now, or
     /// it was put back.
     RestartWatch,
+    /// Other values of these properties are approved now: their course is measured from there.
+    Recentre(BTreeSet<PropertyPath>),
 }
 
 /// Everything a decision was made on.
@@ -197,7 +202,10 @@ impl Decision {
     pub fn plan(&self) -> Option<&Plan> {
         self.actions.iter().find_map(|action| match action {
             Action::Start(plan) => Some(plan),
-            Action::Quarantine { .. } | Action::Alert { .. } | Action::RestartWatch => None,
+            Action::Quarantine { .. }
+            | Action::Alert { .. }
+            | Action::RestartWatch
+            | Action::Recentre(_) => None,
         })
     }
 }
@@ -211,7 +219,7 @@ pub fn decide(policy: &Policy, state: &State, input: &Input<'_>, now: Timestamp)
     match input {
         Input::Assessed { outlooks, facts } => assessed(policy, state, outlooks, facts, now),
         Input::ProbeLost { since, why } => probe_lost(policy, state, *since, why, now),
-        Input::BaselineTaken => baseline_taken(state),
+        Input::BaselineTaken { moved } => baseline_taken(state, moved),
         Input::Seeded => seeded(state),
         Input::RunEnded {
             plan,
@@ -354,7 +362,7 @@ fn probe_lost(
     conclude(state, reason, Vec::new(), Vec::new(), Vec::new())
 }
 
-fn baseline_taken(mut state: State) -> Decision {
+fn baseline_taken(mut state: State, moved: &BTreeSet<PropertyPath>) -> Decision {
     if let Phase::Settling { .. } = state.phase {
         state.phase = Phase::Seeding;
     }
@@ -364,7 +372,7 @@ fn baseline_taken(mut state: State) -> Decision {
         Reason::BaselineTaken,
         Vec::new(),
         Vec::new(),
-        vec![Action::RestartWatch],
+        vec![Action::Recentre(moved.clone())],
     )
 }
 

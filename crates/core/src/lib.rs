@@ -10,6 +10,7 @@ pub mod baseline;
 pub mod decide;
 pub mod deviation;
 pub mod failover;
+pub mod fleet;
 pub mod forecast;
 pub mod generation;
 pub mod guard;

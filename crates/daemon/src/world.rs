@@ -2,15 +2,17 @@
 //! other resources do.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use evenkeel_core::fleet::{Drifts, remembered_for};
 use evenkeel_core::forecast::ForecasterFactory;
-use evenkeel_core::{PropertyPath, ResourceId, Timestamp};
+use evenkeel_core::{PropertyPath, Timestamp};
 use evenkeel_ports::{Audit, Clock, ControlStore, History, Journal};
 
 use crate::alerts::Alerts;
 use crate::refits::Refits;
+use crate::settings::Settings;
 
 /// The ports, shared by all tasks.
 #[derive(Clone, Debug)]
@@ -58,56 +60,23 @@ impl std::fmt::Debug for RedactionKey {
     }
 }
 
-/// Which properties drift now, by resource: what shared fate is seen by.
+/// Which properties drift on which resource, for all tasks.
 #[derive(Clone, Debug, Default)]
-pub struct Fleet(Arc<Mutex<BTreeMap<ResourceId, BTreeSet<PropertyPath>>>>);
+pub struct Fleet(Arc<Mutex<Drifts>>);
 
 impl Fleet {
-    /// Says which properties of `resource` drift now.
-    pub fn report(&self, resource: &ResourceId, drifting: BTreeSet<PropertyPath>) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if drifting.is_empty() {
-            all.remove(resource);
-        } else {
-            all.insert(resource.clone(), drifting);
-        }
+    /// Says which properties of a resource drift now.
+    pub fn report(&self, of: &Settings, drifting: BTreeSet<PropertyPath>, now: Timestamp) {
+        self.drifts().report(&of.name, drifting, now);
     }
 
-    /// How many resources other than `resource` drift in each property that it drifts in itself.
-    pub fn elsewhere(&self, resource: &ResourceId) -> BTreeMap<PropertyPath, u32> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(own) = all.get(resource) else {
-            return BTreeMap::new();
-        };
-        own.iter()
-            .map(|path| {
-                let others = all
-                    .iter()
-                    .filter(|(id, paths)| *id != resource && paths.contains(path));
-                (
-                    path.clone(),
-                    u32::try_from(others.count()).unwrap_or(u32::MAX),
-                )
-            })
-            .collect()
+    /// On how many other resources each property drifts, or did a moment ago.
+    pub fn elsewhere(&self, of: &Settings, now: Timestamp) -> BTreeMap<PropertyPath, u32> {
+        let within = remembered_for(&of.policy);
+        self.drifts().elsewhere(&of.name, now, within)
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_others_count() {
-        let fleet = Fleet::default();
-        let paths = |names: &[&str]| names.iter().map(|&n| PropertyPath::from(n)).collect();
-        fleet.report(&"a".into(), paths(&["x", "y"]));
-        fleet.report(&"b".into(), paths(&["x"]));
-        fleet.report(&"c".into(), paths(&["x", "z"]));
-        let seen = fleet.elsewhere(&"a".into());
-        assert_eq!(seen[&"x".into()], 2);
-        assert_eq!(seen[&"y".into()], 0);
-        fleet.report(&"b".into(), BTreeSet::new());
-        assert_eq!(fleet.elsewhere(&"a".into())[&"x".into()], 1);
+    fn drifts(&self) -> MutexGuard<'_, Drifts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -237,6 +237,7 @@ impl<'w> Controller<'w> {
         for action in &decision.actions {
             match action {
                 Action::RestartWatch => self.watch.restart(),
+                Action::Recentre(moved) => self.watch.restart_where(|path| moved.contains(path)),
                 Action::Start(_) => self.next_run = None,
                 Action::Quarantine { .. } | Action::Alert { .. } => {}
             }
@@ -263,7 +264,7 @@ impl<'w> Controller<'w> {
                         ..g
                     }));
                 }
-                Action::Alert { .. } | Action::RestartWatch => {}
+                Action::Alert { .. } | Action::RestartWatch | Action::Recentre(_) => {}
             }
         }
         Ok(commit)

@@ -1,5 +1,7 @@
 //! People are told once of what lasts, and every time of what happens.
 
+use std::collections::BTreeSet;
+
 use evenkeel_core::decide::{Command, Input};
 use evenkeel_core::outlook::Breach;
 use evenkeel_core::policy::{Mode, When};
@@ -127,7 +129,9 @@ fn every_reason_has_a_sentence_that_ends_without_a_full_stop() {
         case.clone()
             .with(|c| c.state.sustain = Default::default())
             .assess(),
-        case.give(&Input::BaselineTaken),
+        case.give(&Input::BaselineTaken {
+            moved: &BTreeSet::new(),
+        }),
         case.give(&Input::Seeded),
         case.give(&Input::ProbeLost {
             since: NOON.before(HOUR),

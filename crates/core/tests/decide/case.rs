@@ -184,7 +184,10 @@ pub(crate) fn holding(decision: &Decision) -> Option<Guard> {
 pub(crate) fn alerts(decision: &Decision) -> Vec<Severity> {
     let alert = |action: &Action| match action {
         Action::Alert { severity, .. } => Some(*severity),
-        Action::Start(_) | Action::Quarantine { .. } | Action::RestartWatch => None,
+        Action::Start(_)
+        | Action::Quarantine { .. }
+        | Action::RestartWatch
+        | Action::Recentre(_) => None,
     };
     decision.actions.iter().filter_map(alert).collect()
 }

@@ -1,5 +1,7 @@
 //! What holds for every case.
 
+use std::collections::BTreeSet;
+
 use std::time::Duration;
 
 use evenkeel_core::decide::{Explanation, Input};
@@ -108,7 +110,9 @@ fn all_inputs(case: &Case, mut take: impl FnMut(&Input<'_>)) {
         let since = NOON.before(Duration::from_secs(ago));
         take(&Input::ProbeLost { since, why: "gone" });
     }
-    take(&Input::BaselineTaken);
+    take(&Input::BaselineTaken {
+        moved: &BTreeSet::new(),
+    });
     take(&Input::Seeded);
     for command in &commands() {
         take(&Input::Commanded {

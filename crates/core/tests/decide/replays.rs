@@ -1,6 +1,6 @@
 //! Replays: whole histories through the watch and `decide`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use evenkeel_core::baseline::Baseline;
@@ -8,11 +8,12 @@ use evenkeel_core::failover::{Capabilities, Outcome};
 use evenkeel_core::forecast::{
     Forecast, Forecaster, ForecasterFactory, HorizonGrid, ModelWeight, Quantiles,
 };
+use evenkeel_core::guard::Guard;
 use evenkeel_core::policy::{Mode, Policy, PropertyRule, RiskTolerance, Tolerance};
 use evenkeel_core::property::{Observed, Probe, Severity, Value};
 use evenkeel_core::reason::Reason;
-use evenkeel_core::replay::{Assumed, Entry, Replayed, Setting, replay};
-use evenkeel_core::{BaselineVersion, Instance, Timestamp};
+use evenkeel_core::replay::{Assumed, Entry, Fleet, Replayed, Setting, replay};
+use evenkeel_core::{BaselineVersion, Instance, ResourceId, Timestamp};
 use proptest::prelude::*;
 
 use crate::case::*;
@@ -105,10 +106,22 @@ fn probe(seconds: u64, pool: f64) -> Entry {
 }
 
 fn run(policy: &Policy, outcome: Outcome, entries: Vec<Entry>) -> Replayed {
+    let resource = "web".into();
+    let setting = Setting {
+        resource: &resource,
+        policy,
+        baseline: &baseline(),
+        factory: &StraightLines,
+        assumed: assumed(outcome),
+    };
+    replay(&setting, entries)
+}
+
+fn baseline() -> Baseline {
     let Entry::Probed(approved) = probe(0, 400.0) else {
         unreachable!("it is one")
     };
-    let baseline = Baseline {
+    Baseline {
         version: BaselineVersion(1),
         at: NOON,
         by: "test".into(),
@@ -116,27 +129,22 @@ fn run(policy: &Policy, outcome: Outcome, entries: Vec<Entry>) -> Replayed {
         properties: approved.properties,
         learned: BTreeMap::new(),
         pinned: None,
-    };
-    let resource = "web".into();
-    let setting = Setting {
-        resource: &resource,
-        policy,
-        baseline: &baseline,
-        factory: &StraightLines,
-        assumed: Assumed {
-            capabilities: Capabilities {
-                single_writer: false,
-                has_traffic: true,
-                has_data: false,
-                can_rehearse: true,
-            },
-            activation: 5 * SECOND,
-            moving: 15 * SECOND,
-            outcome,
-            reinstating: MINUTE,
+    }
+}
+
+fn assumed(outcome: Outcome) -> Assumed {
+    Assumed {
+        capabilities: Capabilities {
+            single_writer: false,
+            has_traffic: true,
+            has_data: false,
+            can_rehearse: true,
         },
-    };
-    replay(&setting, entries)
+        activation: 5 * SECOND,
+        moving: 15 * SECOND,
+        outcome,
+        reinstating: MINUTE,
+    }
 }
 
 /// Ten quiet minutes, then a drift of 6 a step until the end.
@@ -154,6 +162,7 @@ fn said(replayed: &Replayed) -> Vec<(u64, &'static str)> {
         Reason::Reinstated { .. } => "reinstated",
         Reason::Quiet => "quiet",
         Reason::HeldBack { .. } => "held back",
+        Reason::BaselineTaken => "baseline taken",
         other => panic!("{other:?}"),
     };
     let told = |d: &evenkeel_core::replay::Decided| {
@@ -243,4 +252,53 @@ proptest! {
             prop_assert!(wary.is_some_and(|wary| wary <= bold), "{:?} after {:?}", wary, bold);
         }
     }
+}
+
+#[test]
+fn an_approved_step_is_not_a_drift() {
+    let step = |i: u64| if i < 60 { 400.0 } else { 700.0 };
+    let mut entries: Vec<Entry> = (0..61).map(|i| probe(10 * i, step(i))).collect();
+    entries.push(Entry::Accepted {
+        at: NOON + Duration::from_secs(601),
+        paths: BTreeSet::from(["pool".into()]),
+        by: "ann".into(),
+    });
+    entries.extend((61..200).map(|i| probe(10 * i, step(i))));
+    let replayed = run(&policy(), Outcome::Done, entries);
+    assert_eq!(replayed.moves, 0);
+    let last = replayed.decisions.last().unwrap();
+    assert_eq!(last.decision.explanation.reason, Reason::BaselineTaken);
+}
+
+#[test]
+fn the_same_drift_on_many_resources_at_once_is_a_rollout() {
+    let (policy, baseline) = (policy(), baseline());
+    let names: [ResourceId; 5] = ["a", "b", "c", "d", "e"].map(Into::into);
+    let settings = names.each_ref().map(|resource| Setting {
+        resource,
+        policy: &policy,
+        baseline: &baseline,
+        factory: &StraightLines,
+        assumed: assumed(Outcome::Done),
+    });
+    let moves = |resources: usize| {
+        let mut fleet = Fleet::new(&settings[..resources]);
+        let mut held = 0;
+        for entry in drift(160) {
+            for resource in 0..resources {
+                let step = fleet.take(resource, entry.clone()).unwrap();
+                held += u32::from(matches!(
+                    step.decision.explanation.reason,
+                    Reason::HeldBack {
+                        guard: Guard::SharedFate,
+                        ..
+                    }
+                ));
+            }
+        }
+        let moves: u64 = fleet.finish().iter().map(|replayed| replayed.moves).sum();
+        (moves, held > 0)
+    };
+    assert_eq!(moves(3), (3, false), "three are fewer than three others");
+    assert_eq!(moves(5), (0, true));
 }

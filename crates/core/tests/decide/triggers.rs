@@ -1,5 +1,7 @@
 //! What calls for a failover, and what does not.
 
+use std::collections::BTreeSet;
+
 use evenkeel_core::decide::{Action, Input};
 use evenkeel_core::failover::{PlanKind, Step};
 use evenkeel_core::generation::Verdict;
@@ -192,10 +194,11 @@ fn a_lost_probe_is_unknown_and_never_a_reason_to_act() {
 #[test]
 fn the_first_baseline_leads_to_the_first_clone_and_that_to_guarded() {
     let case = Case::failing_over().with(|c| c.state.phase = Phase::Settling { since: NOON });
-    let taken = case.give(&Input::BaselineTaken);
+    let moved = BTreeSet::from(["pool".into()]);
+    let taken = case.give(&Input::BaselineTaken { moved: &moved });
     assert_eq!(taken.state.phase, Phase::Seeding);
     assert_eq!(taken.explanation.reason, Reason::BaselineTaken);
-    assert_eq!(taken.actions, [Action::RestartWatch]);
+    assert_eq!(taken.actions, [Action::Recentre(moved)]);
     assert_eq!(taken.state.sustain, Sustain::default());
     let seeded = case.after(&taken, SECOND).give(&Input::Seeded);
     assert_eq!(seeded.state.phase, Phase::Guarded);
@@ -208,7 +211,12 @@ fn a_clone_or_a_baseline_changes_no_other_phase() {
         let case = Case::failing_over().with(|c| c.state.phase = phase.clone());
         let after = case.give(&Input::Seeded).state.phase;
         assert!(after == phase || phase == Phase::Seeding);
-        let after = case.give(&Input::BaselineTaken).state.phase;
+        let after = case
+            .give(&Input::BaselineTaken {
+                moved: &BTreeSet::new(),
+            })
+            .state
+            .phase;
         assert!(after == phase || matches!(phase, Phase::Settling { .. }));
     }
 }

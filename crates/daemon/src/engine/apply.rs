@@ -135,6 +135,7 @@ impl ResourceTask {
         let plan = decision.plan().cloned();
         let mut alerts = Vec::new();
         let mut restart_watch = false;
+        let mut recentred = None;
         for action in &decision.actions {
             match action {
                 Action::Start(_) => {} // last, once it is journalled
@@ -145,6 +146,7 @@ impl ResourceTask {
                 }
                 Action::Alert { severity, sentence } => alerts.push((*severity, sentence.clone())),
                 Action::RestartWatch => restart_watch = true,
+                Action::Recentre(moved) => recentred = Some(moved.clone()),
             }
         }
         if let (Some(plan), NextRun::Used(used)) = (&plan, self.next_run)
@@ -183,6 +185,11 @@ impl ResourceTask {
             self.watch.restart();
             self.outlooks = Arc::default();
             self.last_probe = None;
+            self.staged = None;
+        }
+        if let Some(moved) = recentred {
+            self.watch.restart_where(|path| moved.contains(path));
+            self.outlooks = Arc::default();
             self.staged = None;
         }
         if let Some(plan) = plan {

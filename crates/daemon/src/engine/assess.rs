@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use evenkeel_core::PropertyPath;
 use evenkeel_core::decide::{Facts, Input, RehearsalFacts};
+use evenkeel_core::fleet::drifting;
 use evenkeel_core::outlook::{Breach, PropertyOutlook};
 use evenkeel_core::property::{Observed, Origin, Probe, Severity, Value};
 use evenkeel_core::record::{EventKind, NewEvent};
@@ -51,7 +52,7 @@ impl ResourceTask {
         self.outlooks = Arc::new(outlooks);
         self.world
             .fleet
-            .report(&self.settings.name, drifting(&self.outlooks));
+            .report(&self.settings, drifting(&self.outlooks), probe.at);
         self.spark.push(&self.outlooks);
         self.keep_history(probe).await;
         self.ask_for_refits(); // the store has all that the forecasters were told
@@ -95,7 +96,7 @@ impl ResourceTask {
                 .filter(shared)
                 .map(|o| o.path.clone())
                 .collect(),
-            drifting_elsewhere: self.world.fleet.elsewhere(&self.settings.name),
+            drifting_elsewhere: self.world.fleet.elsewhere(&self.settings, self.world.now()),
         }
     }
 
@@ -185,15 +186,6 @@ impl ResourceTask {
             warn!(%error, "forecasts could not be kept; deciding goes on");
         }
     }
-}
-
-/// Properties whose drift would be a rollout if other resources had it too.
-fn drifting(outlooks: &[PropertyOutlook]) -> BTreeSet<PropertyPath> {
-    outlooks
-        .iter()
-        .filter(|o| o.breach != Breach::None && o.severity >= Severity::Warn)
-        .map(|o| o.path.clone())
-        .collect()
 }
 
 /// The configuration that differs between two probes of the same instance.

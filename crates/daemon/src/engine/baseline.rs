@@ -79,13 +79,17 @@ impl ResourceTask {
                 .map(|b| format!("baseline {}", b.version)),
             after: Some(sentence),
         };
+        let moved = match &self.record.baseline {
+            Some(last) => last.moved(&baseline),
+            None => baseline.properties.keys().cloned().collect(),
+        };
         let commit = Commit {
             baseline: Some(baseline),
             events: vec![event.of(&name).by(by)],
             audit: vec![audit],
             ..Commit::default()
         };
-        let mut decision = self.decide(&Input::BaselineTaken);
+        let mut decision = self.decide(&Input::BaselineTaken { moved: &moved });
         decision.notable = false; // the event above says it, and more
         let events = self.carry_out(decision, commit).await?;
         self.keeper.request_sync(ChangeHint::Everything);

@@ -138,17 +138,7 @@ impl ResourceTask {
             .filter(|difference| accepts(&difference.path, Origin::Configuration))
             .collect();
         let next = baseline.accept(&probe, accepts, by, note, now);
-        let moved: Vec<PropertyPath> = (next.properties.iter())
-            .filter(|(path, p)| baseline.properties.get(*path).map(|b| &b.value) != Some(&p.value))
-            .map(|(path, _)| path.clone())
-            .chain(
-                baseline
-                    .properties
-                    .keys()
-                    .filter(|p| !next.properties.contains_key(*p))
-                    .cloned(),
-            )
-            .collect();
+        let moved = baseline.moved(&next);
         if moved.is_empty() {
             return Err("nothing that matches differs from the baseline".into());
         }

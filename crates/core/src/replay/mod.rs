@@ -2,6 +2,10 @@
 //! [`Watch`] and [`decide`] as the daemon, with the entries' own time as its clock. `simulate` and the
 //! tuning of a policy are this.
 //!
+//! [`replay`] goes through a whole record of one resource; [`Replay`] takes it entry by entry and shows what
+//! each was answered with; [`Fleet`] replays several resources side by side, so that the same drift on many of
+//! them is seen for what it is.
+//!
 //! What a record cannot tell is assumed, and kept small:
 //! - The clone follows well: each probe whose configuration is approved gives a good generation, any
 //!   other a suspect one.
@@ -10,7 +14,11 @@
 //!   that differed, and the property that called for it) counts as approved from then on, until the
 //!   record itself has come at least half of the way back; then the record speaks again.
 
-use std::collections::BTreeMap;
+mod fleet;
+
+pub use fleet::Fleet;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::baseline::Baseline;
@@ -81,6 +89,15 @@ pub enum Entry {
         /// Who.
         by: String,
     },
+    /// A person approved what was found by the last probe.
+    Accepted {
+        /// When.
+        at: Timestamp,
+        /// Of which properties; empty means of all.
+        paths: BTreeSet<PropertyPath>,
+        /// Who.
+        by: String,
+    },
 }
 
 /// A decision with its instant.
@@ -109,17 +126,20 @@ pub struct Replayed {
 
 /// Replays `entries`, which must come in order of time; one that does not is passed over.
 pub fn replay(setting: &Setting<'_>, entries: impl IntoIterator<Item = Entry>) -> Replayed {
-    let mut replay: Option<Replay<'_>> = None;
+    let mut replay = Replay::new(setting);
     for entry in entries {
-        let at = entry.at();
-        let replay = replay.get_or_insert_with(|| Replay::new(setting, at));
-        if at < replay.now {
-            continue;
-        }
-        replay.advance(at);
         replay.take(entry);
     }
-    replay.map(|replay| replay.out).unwrap_or_default()
+    replay.finish()
+}
+
+/// What one entry was answered with.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'r> {
+    /// How every watched property stands, most urgent first; empty for an entry that is no probe.
+    pub outlooks: &'r [PropertyOutlook],
+    /// The decision on it.
+    pub decision: &'r Decision,
 }
 
 impl Entry {
@@ -127,16 +147,19 @@ impl Entry {
     pub fn at(&self) -> Timestamp {
         match self {
             Self::Probed(probe) => probe.at,
-            Self::Lost { at, .. } | Self::Commanded { at, .. } => *at,
+            Self::Lost { at, .. } | Self::Commanded { at, .. } | Self::Accepted { at, .. } => *at,
         }
     }
 }
 
 /// A replay under way.
 #[derive(Debug)]
-struct Replay<'a> {
+pub struct Replay<'a> {
     setting: &'a Setting<'a>,
-    now: Timestamp,
+    /// The approved values, as they stand now.
+    baseline: Baseline,
+    /// The instant of the last entry, or of a saga's end since; `None` before the first.
+    now: Option<Timestamp>,
     watch: Watch,
     course: Course,
     state: State,
@@ -151,21 +174,30 @@ struct Replay<'a> {
     healing: BTreeMap<PropertyPath, Option<Value>>,
     /// The configuration that differed at the last probe.
     differing: BTreeMap<PropertyPath, Option<Value>>,
+    /// How many other resources drift in each property.
+    elsewhere: BTreeMap<PropertyPath, u32>,
+    last_probe: Option<Probe>,
+    outlooks: Vec<PropertyOutlook>,
+    decision: Option<Decision>,
     out: Replayed,
 }
 
+/// Is told how the properties of a resource stand, and says on how many others each drifts.
+type Elsewhere<'e> = dyn FnMut(&[PropertyOutlook]) -> BTreeMap<PropertyPath, u32> + 'e;
+
 impl<'a> Replay<'a> {
-    fn new(setting: &'a Setting<'a>, now: Timestamp) -> Self {
-        let state = State {
-            phase: Phase::Guarded,
-            ..State::new(now)
-        };
+    /// A replay that has seen nothing yet.
+    pub fn new(setting: &'a Setting<'a>) -> Self {
         Self {
             setting,
-            now,
+            baseline: setting.baseline.clone(),
+            now: None,
             watch: Watch::new(setting.policy),
             course: Course::default(),
-            state,
+            state: State {
+                phase: Phase::Guarded,
+                ..State::new(setting.baseline.at)
+            },
             generations: Vec::new(),
             synced_at: None,
             last_run: RunId(0),
@@ -173,18 +205,78 @@ impl<'a> Replay<'a> {
             healed: BTreeMap::new(),
             healing: BTreeMap::new(),
             differing: BTreeMap::new(),
+            elsewhere: BTreeMap::new(),
+            last_probe: None,
+            outlooks: Vec::new(),
+            decision: None,
             out: Replayed::default(),
         }
     }
 
+    /// Takes the next entry. `None` for one that does not come in order of time: it is passed over.
+    pub fn take(&mut self, entry: Entry) -> Option<Step<'_>> {
+        if self.take_among(entry, &mut |_| BTreeMap::new()) {
+            self.step()
+        } else {
+            None
+        }
+    }
+
+    /// What came of all that was taken.
+    pub fn finish(self) -> Replayed {
+        self.out
+    }
+
+    /// The approved values as they stand now.
+    pub fn baseline(&self) -> &Baseline {
+        &self.baseline
+    }
+
+    /// The state as it stands now.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// How the last entry was answered.
+    fn step(&self) -> Option<Step<'_>> {
+        Some(Step {
+            outlooks: &self.outlooks,
+            decision: self.decision.as_ref()?,
+        })
+    }
+
+    /// Takes the next entry of one resource among others: `elsewhere` is told the outlooks, and says on how
+    /// many others each property drifts. Says whether it came in order.
+    fn take_among(&mut self, entry: Entry, elsewhere: &mut Elsewhere<'_>) -> bool {
+        let at = entry.at();
+        if self.now.is_some_and(|now| at < now) {
+            return false;
+        }
+        self.advance(at);
+        self.outlooks.clear();
+        let decision = match entry {
+            Entry::Probed(probe) => self.probed(probe, at, elsewhere),
+            Entry::Lost { since, why, .. } => {
+                self.decide(&Input::ProbeLost { since, why: &why }, at)
+            }
+            Entry::Commanded { command, by, .. } => {
+                let facts = self.facts(at);
+                let input = Input::Commanded {
+                    command: &command,
+                    by: &by,
+                    facts: &facts,
+                };
+                self.decide(&input, at)
+            }
+            Entry::Accepted { paths, by, .. } => self.accepted(&paths, &by, at),
+        };
+        self.decision = Some(decision);
+        true
+    }
+
     /// Lets time pass until `at`, with the sagas that end on the way.
     fn advance(&mut self, at: Timestamp) {
-        while let Some((plan, ends)) = self.under_way.take() {
-            if ends > at {
-                self.under_way = Some((plan, ends));
-                break;
-            }
-            self.now = ends;
+        while let Some((plan, ends)) = self.under_way.take_if(|(_, ends)| *ends <= at) {
             let (outcome, why) = match (plan.kind, self.setting.assumed.outcome) {
                 (PlanKind::Reinstatement, _) | (_, Outcome::Done) => (Outcome::Done, None),
                 (_, outcome) => (outcome, Some("assumed to fail")),
@@ -193,7 +285,7 @@ impl<'a> Replay<'a> {
             if outcome == Outcome::Done {
                 self.healed.extend(healing);
             }
-            let facts = self.facts();
+            let facts = self.facts(ends);
             let moved = plan.kind == PlanKind::Reinstatement || outcome == Outcome::Done;
             let input = Input::RunEnded {
                 plan: &plan,
@@ -202,55 +294,41 @@ impl<'a> Replay<'a> {
                 why,
                 facts: &facts,
             };
-            self.decide(&input);
+            self.decide(&input, ends);
         }
-        self.now = at;
+        self.now = Some(at);
     }
 
-    fn take(&mut self, entry: Entry) {
-        match entry {
-            Entry::Probed(probe) => self.probed(probe),
-            Entry::Lost { since, why, .. } => {
-                self.decide(&Input::ProbeLost { since, why: &why });
-            }
-            Entry::Commanded { command, by, .. } => {
-                let facts = self.facts();
-                let input = Input::Commanded {
-                    command: &command,
-                    by: &by,
-                    facts: &facts,
-                };
-                self.decide(&input);
-            }
-        }
-    }
-
-    fn probed(&mut self, mut probe: Probe) {
+    fn probed(
+        &mut self,
+        mut probe: Probe,
+        at: Timestamp,
+        elsewhere: &mut Elsewhere<'_>,
+    ) -> Decision {
         self.heal(&mut probe);
-        let differences = self.setting.baseline.diff(&probe);
+        let differences = self.baseline.diff(&probe);
         let verdict = if differences.is_empty() {
             Verdict::Good
         } else {
             Verdict::Suspect
         };
-        self.sync(&probe, verdict);
+        self.sync(at, verdict);
         self.differing = differences.into_iter().map(|d| (d.path, d.found)).collect();
         let Setting {
-            policy,
-            baseline,
-            factory,
-            ..
+            policy, factory, ..
         } = *self.setting;
-        let outlooks = self.watch.assess(policy, baseline, &probe, factory);
-        self.course.push(probe.at, &outlooks);
+        let outlooks = self.watch.assess(policy, &self.baseline, &probe, factory);
+        self.course.push(at, &outlooks);
         // In a record there is no background: what the daemon does within seconds is done at once.
         self.watch.refit_now(&self.course);
         self.out.evaluations += 1;
-        let facts = self.facts();
-        let decision = self.decide(&Input::Assessed {
+        self.elsewhere = elsewhere(&outlooks);
+        let facts = self.facts(at);
+        let input = Input::Assessed {
             outlooks: &outlooks,
             facts: &facts,
-        });
+        };
+        let decision = self.decide(&input, at);
         if let Reason::FailOver { path, .. } = &decision.explanation.reason {
             let found = probe.properties.get(path).map(|p| p.value.clone());
             self.healing.insert(path.clone(), found);
@@ -259,11 +337,26 @@ impl<'a> Replay<'a> {
             };
             self.out.in_time += u64::from(!outlooks.iter().any(is_late));
         }
+        self.outlooks = outlooks;
+        self.last_probe = Some(probe);
+        decision
+    }
+
+    /// Moves the baseline to what the last probe found, as the daemon does when a person accepts that.
+    fn accepted(&mut self, paths: &BTreeSet<PropertyPath>, by: &str, at: Timestamp) -> Decision {
+        let mut moved = BTreeSet::new();
+        if let Some(probe) = &self.last_probe {
+            let wanted = |path: &PropertyPath, _| paths.is_empty() || paths.contains(path);
+            let next = self.baseline.accept(probe, wanted, by, "", at);
+            moved = self.baseline.moved(&next);
+            self.baseline = next;
+        }
+        self.decide(&Input::BaselineTaken { moved: &moved }, at)
     }
 
     /// Puts the approved value in place of what a failover healed.
     fn heal(&mut self, probe: &mut Probe) {
-        let approved = &self.setting.baseline.properties;
+        let approved = &self.baseline.properties;
         self.healed.retain(|path, left_at| {
             let found = probe.properties.get(path).map(|p| &p.value);
             let wanted = approved.get(path);
@@ -279,18 +372,18 @@ impl<'a> Replay<'a> {
     }
 
     /// The clone follows: one generation per change of verdict, and the newest is always current.
-    fn sync(&mut self, probe: &Probe, verdict: Verdict) {
-        self.synced_at = Some(probe.at);
+    fn sync(&mut self, at: Timestamp, verdict: Verdict) {
+        self.synced_at = Some(at);
         let last = self.generations.last();
         if last.is_some_and(|generation| generation.verdict == verdict) {
             return;
         }
         let good = verdict == Verdict::Good;
-        let baseline = good.then_some(self.setting.baseline.version);
+        let baseline = good.then_some(self.baseline.version);
         let id = last.map_or(GenerationId(1), |generation| generation.id.next());
         self.generations.push(Generation {
             id,
-            at: probe.at,
+            at,
             from: self.state.serving,
             verdict,
             config: ContentHash(id.to_string()),
@@ -303,7 +396,7 @@ impl<'a> Replay<'a> {
         });
     }
 
-    fn facts(&self) -> Facts {
+    fn facts(&self, at: Timestamp) -> Facts {
         Facts {
             resource: self.setting.resource.clone(),
             capabilities: self.setting.assumed.capabilities,
@@ -313,31 +406,31 @@ impl<'a> Replay<'a> {
             generations: self.generations.clone(),
             synced_at: self.synced_at,
             rehearsal: Some(RehearsalFacts {
-                at: self.now,
+                at,
                 activation: self.setting.assumed.activation,
                 result: Ok(()),
             }),
             shared_by_clone: Vec::new(),
-            drifting_elsewhere: BTreeMap::new(),
+            drifting_elsewhere: self.elsewhere.clone(),
         }
     }
 
-    fn decide(&mut self, input: &Input<'_>) -> Decision {
-        let decision = decide(self.setting.policy, &self.state, input, self.now);
+    fn decide(&mut self, input: &Input<'_>, at: Timestamp) -> Decision {
+        let decision = decide(self.setting.policy, &self.state, input, at);
         self.state = decision.state.clone();
         for action in &decision.actions {
-            self.act(action);
+            self.act(action, at);
         }
         if decision.notable {
             self.out.decisions.push(Decided {
-                at: self.now,
+                at,
                 decision: decision.clone(),
             });
         }
         decision
     }
 
-    fn act(&mut self, action: &Action) {
+    fn act(&mut self, action: &Action, at: Timestamp) {
         match action {
             Action::Start(plan) => {
                 let takes = match plan.kind {
@@ -349,7 +442,7 @@ impl<'a> Replay<'a> {
                     }
                 };
                 self.last_run = plan.run;
-                self.under_way = Some((plan.clone(), self.now + takes));
+                self.under_way = Some((plan.clone(), at + takes));
             }
             // Suspect generations are never chosen for their configuration anyway.
             Action::Quarantine { .. } => {}
@@ -357,6 +450,7 @@ impl<'a> Replay<'a> {
                 *self.out.alerts.entry(*severity).or_default() += 1;
             }
             Action::RestartWatch => self.watch.restart(),
+            Action::Recentre(moved) => self.watch.restart_where(|path| moved.contains(path)),
         }
     }
 }
