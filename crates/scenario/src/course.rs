@@ -67,6 +67,8 @@ struct Part {
     moves: Moves,
     /// What it contributed last; `None` where there is nothing to be read.
     last: Option<f64>,
+    /// What of it is approved.
+    approved: f64,
 }
 
 impl NumberCourse {
@@ -83,7 +85,11 @@ impl NumberCourse {
             .filter_map(|(i, component)| {
                 Moves::new(component, level, within, within.stream(path, i))
             })
-            .map(|moves| Part { moves, last: None })
+            .map(|moves| Part {
+                moves,
+                last: None,
+                approved: 0.0,
+            })
             .collect();
         Self {
             level,
@@ -115,10 +121,17 @@ impl NumberCourse {
         Some(value)
     }
 
+    /// Takes what it contributes now as approved.
+    pub(crate) fn approve(&mut self) {
+        for part in &mut self.parts {
+            part.approved = part.last.unwrap_or(part.approved);
+        }
+    }
+
     /// When the component set in that leads most in the direction of `sign`, as of the last call of
     /// [`at`](Self::at); `None` if it always was under way.
     pub(crate) fn leading_since(&self, sign: f64) -> Option<f64> {
-        let towards = |part: &Part| sign * part.last.unwrap_or_default();
+        let towards = |part: &Part| sign * (part.last.unwrap_or_default() - part.approved);
         let leading = (self.parts.iter()).max_by(|a, b| towards(a).total_cmp(&towards(b)))?;
         leading.moves.set_in()
     }

@@ -14,19 +14,22 @@
 pub mod component;
 mod contents;
 mod course;
+mod entries;
 pub mod families;
 mod generate;
 mod problem;
 pub mod random;
 mod read;
+mod running;
 mod scenario;
 pub mod trace;
 mod truth;
 mod verify;
 
 pub use component::Component;
+pub use entries::Entries;
 pub use families::{Family, families};
-pub use generate::{Entries, Generated, Made, generate};
+pub use generate::{Generated, Made, generate};
 pub use problem::{Position, Problem, Problems};
 pub use scenario::{
     Approval, Asked, Clamp, Command, Gap, Kind, Late, Limits, Lost, Moment, PolicyKeys, Property,

@@ -103,7 +103,7 @@ impl Scenario {
         }
     }
 
-    /// The first instant after it.
+    /// The first instant after it; only a probe that is stamped late can come then.
     pub fn end(&self) -> Timestamp {
         self.start + self.length
     }

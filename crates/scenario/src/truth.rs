@@ -4,10 +4,10 @@
 //!   quantised and clamped) is at its limit: |deviation| >= 1, by the same `deviation` as the daemon's.
 //!   An approval moves the approved value to the systematic one of the last instant; within a maintenance
 //!   window nothing is harm, but what is still at its limit when the window ends is.
-//! - *Onset* is when the component set in that contributes most in the direction of the harm: the `at` of a
-//!   ramp, a step or stairs, the last restart of a leak. For a walk, a season, a trace and for what is no
-//!   number it is the first instant after the value was last as approved, or on the other side. It
-//!   is never before the last approval.
+//! - *Onset* is when the component set in that contributes most in the direction of the harm since the last
+//!   approval: the `at` of a ramp, a step or stairs, the last restart of a leak. For a walk, a season, a
+//!   trace and for what is no number it is the first instant after the value was last as approved, or
+//!   on the other side. It is never before the last approval.
 //! - *Sudden* is a drift that came to its limit with a jump of at least half the way within one step: nothing
 //!   could have foreseen it. Every other is *gradual*.
 //!
@@ -19,7 +19,8 @@ use evenkeel_core::deviation::{Scale, deviation};
 use evenkeel_core::property::{Severity, Value};
 use evenkeel_core::{PropertyPath, Timestamp};
 
-use crate::generate::{Course, Made, Seen, observed, scatter, tolerance};
+use crate::generate::{Made, observed, scatter, tolerance};
+use crate::running::{Course, Seen};
 use crate::scenario::Property;
 
 /// What is true of a property.
@@ -88,7 +89,7 @@ impl Made {
         let mut judge = Judge::new(self, property, path);
         for probe in 0..self.probes() {
             let due = self.due(probe);
-            judge.approve_before(due, &course.seen);
+            judge.approve_before(due, &mut course);
             let changed = course.advance(due);
             if let Some(sign) = judge.is_harm(due, &course.seen, changed) {
                 return judge.verdict(self, due, course.leading_since(sign));
@@ -158,13 +159,14 @@ impl<'p> Judge<'p> {
     }
 
     /// Takes what is there as approved, if somebody approved it before `due`.
-    fn approve_before(&mut self, due: f64, seen: &Seen) {
+    fn approve_before(&mut self, due: f64, course: &mut Course) {
         while let Some(at) = self.approvals.pop_if(|at| *at < due) {
-            self.approved = match seen {
+            self.approved = match &course.seen {
                 Seen::There(value) => Some(value.clone()),
                 Seen::Gone => None,
                 Seen::Unread => continue,
             };
+            course.approve();
             self.rescale();
             self.approved_at = at;
             (self.deviation, self.before) = (0.0, 0.0);

@@ -92,7 +92,12 @@ impl Draw {
 
     /// Noise as most families have it.
     pub(super) fn noise(&mut self) -> Vec<Component> {
-        let sd = self.sd(6.0, 50.0);
+        self.noise_within(1.0)
+    }
+
+    /// Noise that stays below the limit where only this share of the distance to it is left.
+    pub(super) fn noise_within(&mut self, room: f64) -> Vec<Component> {
+        let sd = room * self.sd(6.0, 50.0);
         self.noise_of(sd)
     }
 

@@ -31,12 +31,10 @@ pub(super) fn accelerating(draw: &mut Draw) -> Scenario {
 }
 
 pub(super) fn decelerating(draw: &mut Draw) -> Scenario {
-    let plateau = draw.distance * draw.between(0.3, 0.85);
-    // The noise on the plateau stays below the limit: six standard deviations of 1/40 are 0.15.
-    let sd = draw.sd(40.0, 200.0);
-    let mut course = draw.noise_of(sd);
+    let plateau = draw.between(0.3, 0.85);
+    let mut course = draw.noise_within(1.0 - plateau);
     course.push(Component::Ramp(Ramp {
-        by: plateau,
+        by: draw.distance * plateau,
         bend: Bend::Decelerating,
         ..draw.ramp()
     }));
@@ -52,8 +50,7 @@ pub(super) fn season_ramp(draw: &mut Draw) -> Scenario {
     };
     draw.quiet = (days * DAY.as_secs_f64() / draw.step.as_secs_f64()).round();
     let daily = season(draw, DAY, 0.1, 0.35);
-    let sd = draw.sd(15.0, 60.0);
-    let mut course = draw.noise_of(sd);
+    let mut course = draw.noise_within(1.0 - (daily.amplitude / draw.distance).abs());
     course.push(Component::Season(daily));
     course.push(Component::Ramp(draw.ramp()));
     // The season may hold it back by 0.35.
@@ -75,8 +72,9 @@ pub(super) fn sawtooth_leak(draw: &mut Draw) -> Scenario {
         jitter: draw.between(0.0, 0.15),
         until: breaks.then(|| draw.after(last + 1.0)),
     };
-    let sd = draw.sd(80.0, 300.0);
-    let mut course = draw.noise_of(sd);
+    // The longest tooth of those that restart.
+    let top = share * (1.0 + leak.jitter);
+    let mut course = draw.noise_within(1.0 - top);
     course.push(Component::Leak(leak));
     let more = if breaks { every / share } else { 0.0 };
     // The jitter may move the last restart by some teeth's worth.

@@ -1,6 +1,6 @@
 //! Families of made-up drifts, and of courses that only look like one.
 //!
-//! A family and a seed make a scenario. What all of them share ([`draw`]), each drawn for every scenario:
+//! A family and a seed make a scenario. What all of them share (`draw.rs`), each drawn for every scenario:
 //!
 //! | what | how it is drawn |
 //! |---|---|
@@ -8,7 +8,7 @@
 //! | horizon | 30 to 180 steps, and between 30 min and 12 h: 30 min at 10 s, 30 min to 3 h at 60 s, 2.5 h to 12 h at 5 min |
 //! | level | 10 to 10,000, even in the logarithm |
 //! | limit | 0.3 to 3 times the level away; an upper one (two of three), or a tolerance to both sides |
-//! | noise | normal (two of three) or half of it AR(1) with a memory of 2 to 20 steps; its standard deviation 1/6 to 1/50 of the distance to the limit, even in the logarithm. At 6 a year of 60 s has 0.001 values beyond it by chance |
+//! | noise | normal (two of three) or half of it AR(1) with a memory of 2 to 20 steps; its standard deviation 1/6 to 1/50 of what is left to the limit where it is harmless (the whole distance where it is passed), even in the logarithm. At 1/6 a year of 60 s has 0.001 values beyond the limit by chance |
 //! | quiet before | 300 to 3,000 steps, even in the logarithm |
 //! | way to the limit, D | 0.5 to 6 horizons, even in the logarithm |
 //!
@@ -18,8 +18,8 @@
 //! |---|---|---|
 //! | `white_noise` | 10,000 to 14,000 steps of noise | none |
 //! | `mean_reverting` | the same of AR(1), memory 2 to 60 steps | none |
-//! | `heavy_tails` | the same of Student's t, 5 to 12 degrees; the limit where one value in 10⁷ to 10⁹ is beyond | none |
-//! | `variance_growth` | the same, its sd growing 2- to 4-fold, to at most 1/6 | none |
+//! | `heavy_tails` | the same of Student's t, 5 to 12 degrees; the limit where one value in 10⁷, or fewer, is beyond | none |
+//! | `variance_growth` | the same, its sd growing 2- to 4-fold, to 1/6 to 1/20 | none |
 //! | `daily_season` | at least 10,000 steps and 7 days of a sine or a pulse of 0.1 to 0.6 | none |
 //! | `weekly_season` | 6 weeks: 0.1 to 0.4 by the week, 0.1 to 0.25 by the day | none |
 //! | `linear_ramp` | reaches the limit after D | gradual |
@@ -35,7 +35,7 @@
 //! | `counter_resets` | 0.1 to 0.2 between resets at random, 0.2 to 0.6 H apart; then (half) no more resets | none, or gradual |
 //! | `gaps_and_late` | a ramp (two of three) or noise, with probes missing, late, lost and in gaps | gradual, or none |
 //! | `quantised` | a ramp (two of three) or noise, in multiples of 0.04 to 0.2 | gradual, or none |
-//! | `set_growth` | a set of 20 to 200 items, tolerance 0.1 to 0.4, grows over D; a third stop half way | gradual, or none |
+//! | `set_growth` | a set of 60 to 200 items, tolerance 0.1 to 0.4, grows over D; a third stop half way | gradual, or none |
 //! | `text_edits` | a text of 40 to 120 lines, tolerance 0.15 to 0.4, is edited over D; a third stop half way | gradual, or none |
 //! | `approved_rollout` | a change of 0.5 to 1.5 within a window, or of 0.3 to 0.9 without one, approved within 10 steps | none |
 //! | `fleet_drift` | a ramp as in `linear_ramp` on 6 to 12 resources, up to 2 steps apart each; wanted is a hold | gradual |

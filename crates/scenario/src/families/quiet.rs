@@ -72,9 +72,7 @@ pub(super) fn daily_season(draw: &mut Draw) -> Scenario {
         daily.wave = Wave::Pulse;
         daily.width = draw.between(0.01, 0.2);
     }
-    // On top of a season of 0.6 there is room for six standard deviations of 1/15.
-    let sd = draw.sd(15.0, 60.0);
-    let mut course = draw.noise_of(sd);
+    let mut course = draw.noise_within(1.0 - (daily.amplitude / draw.distance).abs());
     course.push(Component::Season(daily));
     let days = DAY.as_secs_f64() / draw.step.as_secs_f64();
     let steps = long(draw).max(7.0 * days);
@@ -83,10 +81,13 @@ pub(super) fn daily_season(draw: &mut Draw) -> Scenario {
 
 pub(super) fn weekly_season(draw: &mut Draw) -> Scenario {
     draw.with_steps(&[5 * MINUTE]);
-    let sd = draw.sd(17.0, 60.0);
-    let mut course = draw.noise_of(sd);
-    course.push(Component::Season(season(draw, 7 * DAY, 0.1, 0.4)));
-    course.push(Component::Season(season(draw, DAY, 0.1, 0.25)));
+    let (weekly, daily) = (
+        season(draw, 7 * DAY, 0.1, 0.4),
+        season(draw, DAY, 0.1, 0.25),
+    );
+    let together = (weekly.amplitude + daily.amplitude) / draw.distance;
+    let mut course = draw.noise_within(1.0 - together.abs());
+    course.extend([Component::Season(weekly), Component::Season(daily)]);
     let week = 7.0 * DAY.as_secs_f64() / draw.step.as_secs_f64();
     draw.of(course, 6.0 * week)
 }

@@ -4,6 +4,11 @@ use super::draw::{Draw, white};
 use crate::component::{Bend, Component, Flapping, Ramp, Step, Walk};
 use crate::scenario::{Approval, Scenario, Tolerance, Window};
 
+/// How much of the way to the limit is left after this share of it; all of it where the limit is passed anyway.
+fn room(share: f64) -> f64 {
+    if share < 1.0 { 1.0 - share } else { 1.0 }
+}
+
 fn step_of(draw: &Draw, share: f64) -> Step {
     Step {
         at: draw.after(draw.quiet),
@@ -19,7 +24,7 @@ pub(super) fn step(draw: &mut Draw) -> Scenario {
     } else {
         draw.between(1.05, 2.0)
     };
-    let mut course = draw.noise();
+    let mut course = draw.noise_within(room(share));
     course.push(Component::Step(step_of(draw, share)));
     draw.of(course, draw.quiet + 2.0 * draw.horizon)
 }
@@ -31,7 +36,7 @@ pub(super) fn step_decay(draw: &mut Draw) -> Scenario {
         draw.between(1.05, 1.5)
     };
     let decay = draw.horizon * draw.magnitude(0.2, 2.0);
-    let mut course = draw.noise();
+    let mut course = draw.noise_within(room(share));
     course.push(Component::Step(Step {
         decay: Some(draw.span(decay)),
         ..step_of(draw, share)
@@ -65,8 +70,7 @@ pub(super) fn flapping(draw: &mut Draw) -> Scenario {
         jitter: draw.between(0.0, 0.8),
         until: None,
     };
-    let sd = draw.sd(30.0, 200.0);
-    let mut course = draw.noise_of(sd);
+    let mut course = draw.noise_within(room(share));
     course.push(Component::Flapping(flapping));
     draw.of(course, draw.quiet + 6.0 * draw.horizon)
 }
@@ -87,7 +91,7 @@ pub(super) fn approved_rollout(draw: &mut Draw) -> Scenario {
     // A measured value has noise; a configured one has none, and its change makes generations suspect.
     let is_measured = draw.permille(500);
     let mut course = if is_measured {
-        draw.noise()
+        draw.noise_within(if in_window { 1.0 } else { room(share) })
     } else {
         Vec::new()
     };
