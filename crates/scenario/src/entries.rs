@@ -243,17 +243,21 @@ fn agenda(made: &Made) -> VecDeque<(Timestamp, Order, Entry)> {
         all.push((from, Order::BeforeProbe, entry));
     }
     for (at, approval) in made.approvals() {
-        all.extend(accepted(at, approval).map(|entry| (at, Order::AfterProbe, entry)));
+        all.push((at, Order::AfterProbe, accepted(at, approval)));
     }
     all.retain(|(at, _, _)| *at < scenario.end());
     all.sort_by_key(|(at, order, _)| (*at, *order));
     all.into()
 }
 
-/// An approval as a replay reads it. A replay's baseline does not move yet, so there is no entry for it; the
-/// truth knows of it all the same.
-fn accepted(_at: Timestamp, _approval: &scenario::Approval) -> Option<Entry> {
-    None
+/// An approval as a replay reads it.
+fn accepted(at: Timestamp, approval: &scenario::Approval) -> Entry {
+    let paths = approval.paths.iter().map(String::as_str);
+    Entry::Accepted {
+        at,
+        paths: paths.map(PropertyPath::from).collect(),
+        by: approval.by.clone(),
+    }
 }
 
 fn asked(command: &scenario::Command, at: Timestamp) -> Command {

@@ -115,6 +115,21 @@ fn the_approved_rollout_is_harmless_and_the_second_comes_to_all() {
             )
         });
         assert!(opened);
+        let entries: Vec<Entry> = made.entries().collect();
+        let accepted = |pair: &&[Entry]| matches!(pair[1], Entry::Accepted { .. });
+        let pair = entries.windows(2).find(accepted).unwrap();
+        let Entry::Accepted { at, paths, by } = &pair[1] else {
+            panic!("it was just found");
+        };
+        assert_eq!(
+            at.since(scenario.start),
+            Duration::from_secs(3600 * 34 + 1200)
+        );
+        assert_eq!((paths.len(), by.as_str()), (2, "alice"));
+        assert!(
+            matches!(&pair[0], Entry::Probed(probe) if probe.at == *at),
+            "of that probe"
+        );
     }
 }
 
