@@ -35,9 +35,99 @@ impl<'a> View<'a> {
     }
 }
 
+/// How the left factor of a product lies in memory: whence the sums of a tile come, and nothing else.
+trait Order {
+    /// The sums of the tile of `R` x `N` at `(row, column)` of the product.
+    fn sums<const R: usize, const N: usize>(
+        inner: usize,
+        a: View<'_>,
+        b: View<'_>,
+        place: (usize, usize),
+    ) -> [[f32; N]; R];
+}
+
+/// `A` is `rows` x `inner`.
+struct Plain;
+
+impl Order for Plain {
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // Indices show the order of the sums, and compile to the same.
+    fn sums<const R: usize, const N: usize>(
+        inner: usize,
+        a: View<'_>,
+        b: View<'_>,
+        (row, column): (usize, usize),
+    ) -> [[f32; N]; R] {
+        let lines: [&[f32]; R] = std::array::from_fn(|r| {
+            let from = (row + r) * a.stride;
+            &a.data[from..from + inner]
+        });
+        let mut sums = [[0.0_f32; N]; R];
+        for p in 0..inner {
+            let factors = b.row::<N>(p, column);
+            for r in 0..R {
+                let value = lines[r][p];
+                for n in 0..N {
+                    sums[r][n] += value * factors[n];
+                }
+            }
+        }
+        sums
+    }
+}
+
+/// `A` is `inner` x `rows`.
+struct Transposed;
+
+impl Order for Transposed {
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // As above.
+    fn sums<const R: usize, const N: usize>(
+        inner: usize,
+        a: View<'_>,
+        b: View<'_>,
+        (row, column): (usize, usize),
+    ) -> [[f32; N]; R] {
+        let mut sums = [[0.0_f32; N]; R];
+        for p in 0..inner {
+            let values = a.row::<R>(p, row);
+            let factors = b.row::<N>(p, column);
+            for r in 0..R {
+                for n in 0..N {
+                    sums[r][n] += values[r] * factors[n];
+                }
+            }
+        }
+        sums
+    }
+}
+
 /// `C += A B`, `A` being `rows` x `inner` and `C` `rows` x `columns` with `stride` between rows.
 /// `columns` is a multiple of [`LANE`].
 pub(crate) fn multiply_add(
+    size: (usize, usize, usize),
+    a: View<'_>,
+    b: View<'_>,
+    c: &mut [f32],
+    stride: usize,
+) {
+    each_tile::<Plain>(size, a, b, c, stride);
+}
+
+/// `C += A^T B`, `A` being `inner` x `rows` and `C` `rows` x `columns` with `stride` between rows.
+/// `columns` is a multiple of [`LANE`].
+pub(crate) fn multiply_transposed_add(
+    size: (usize, usize, usize),
+    a: View<'_>,
+    b: View<'_>,
+    c: &mut [f32],
+    stride: usize,
+) {
+    each_tile::<Transposed>(size, a, b, c, stride);
+}
+
+#[inline(always)]
+fn each_tile<O: Order>(
     (rows, inner, columns): (usize, usize, usize),
     a: View<'_>,
     b: View<'_>,
@@ -48,11 +138,13 @@ pub(crate) fn multiply_add(
     while row + ROWS <= rows {
         let mut column = 0;
         while column + WIDE <= columns {
-            tile::<ROWS, WIDE>(inner, a, b, c, stride, (row, column));
+            let sums = O::sums::<ROWS, WIDE>(inner, a, b, (row, column));
+            add(&sums, c, stride, (row, column));
             column += WIDE;
         }
         while column < columns {
-            tile::<ROWS, LANE>(inner, a, b, c, stride, (row, column));
+            let sums = O::sums::<ROWS, LANE>(inner, a, b, (row, column));
+            add(&sums, c, stride, (row, column));
             column += LANE;
         }
         row += ROWS;
@@ -60,11 +152,13 @@ pub(crate) fn multiply_add(
     while row < rows {
         let mut column = 0;
         while column + LONE <= columns {
-            tile::<1, LONE>(inner, a, b, c, stride, (row, column));
+            let sums = O::sums::<1, LONE>(inner, a, b, (row, column));
+            add(&sums, c, stride, (row, column));
             column += LONE;
         }
         while column < columns {
-            tile::<1, LANE>(inner, a, b, c, stride, (row, column));
+            let sums = O::sums::<1, LANE>(inner, a, b, (row, column));
+            add(&sums, c, stride, (row, column));
             column += LANE;
         }
         row += 1;
@@ -72,89 +166,7 @@ pub(crate) fn multiply_add(
 }
 
 #[inline(always)]
-#[allow(clippy::needless_range_loop)] // Indices show the order of the sums, and compile to the same.
-fn tile<const R: usize, const N: usize>(
-    inner: usize,
-    a: View<'_>,
-    b: View<'_>,
-    c: &mut [f32],
-    stride: usize,
-    (row, column): (usize, usize),
-) {
-    let lines: [&[f32]; R] = std::array::from_fn(|r| {
-        let from = (row + r) * a.stride;
-        &a.data[from..from + inner]
-    });
-    let mut sums = [[0.0_f32; N]; R];
-    for p in 0..inner {
-        let factors = b.row::<N>(p, column);
-        for r in 0..R {
-            let value = lines[r][p];
-            for n in 0..N {
-                sums[r][n] += value * factors[n];
-            }
-        }
-    }
-    store(&sums, c, stride, (row, column));
-}
-
-/// `C += A^T B`, `A` being `inner` x `rows` and `C` `rows` x `columns` with `stride` between rows.
-/// `columns` is a multiple of [`LANE`].
-pub(crate) fn multiply_transposed_add(
-    (rows, inner, columns): (usize, usize, usize),
-    a: View<'_>,
-    b: View<'_>,
-    c: &mut [f32],
-    stride: usize,
-) {
-    let mut row = 0;
-    while row + ROWS <= rows {
-        let mut column = 0;
-        while column + WIDE <= columns {
-            transposed_tile::<ROWS, WIDE>(inner, a, b, c, stride, (row, column));
-            column += WIDE;
-        }
-        while column < columns {
-            transposed_tile::<ROWS, LANE>(inner, a, b, c, stride, (row, column));
-            column += LANE;
-        }
-        row += ROWS;
-    }
-    while row < rows {
-        let mut column = 0;
-        while column < columns {
-            transposed_tile::<1, LANE>(inner, a, b, c, stride, (row, column));
-            column += LANE;
-        }
-        row += 1;
-    }
-}
-
-#[inline(always)]
-#[allow(clippy::needless_range_loop)] // As above.
-fn transposed_tile<const R: usize, const N: usize>(
-    inner: usize,
-    a: View<'_>,
-    b: View<'_>,
-    c: &mut [f32],
-    stride: usize,
-    (row, column): (usize, usize),
-) {
-    let mut sums = [[0.0_f32; N]; R];
-    for p in 0..inner {
-        let values = a.row::<R>(p, row);
-        let factors = b.row::<N>(p, column);
-        for r in 0..R {
-            for n in 0..N {
-                sums[r][n] += values[r] * factors[n];
-            }
-        }
-    }
-    store(&sums, c, stride, (row, column));
-}
-
-#[inline(always)]
-fn store<const R: usize, const N: usize>(
+fn add<const R: usize, const N: usize>(
     sums: &[[f32; N]; R],
     c: &mut [f32],
     stride: usize,
