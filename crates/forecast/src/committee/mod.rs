@@ -12,7 +12,8 @@
 //! A member that shares the network of all series speaks only while it has that network ([`Committee::wake`]);
 //! without it, its weight is the others'.
 //!
-//! Invariants: weights at every anchor sum to 1; there are at most [`election::SEATS`] seats.
+//! Invariants: weights at every anchor sum to 1; there are at most [`election::SEATS`] seats. There may be none,
+//! when all who sat there were dismissed: then it says nothing, and the next election seats others.
 
 mod election;
 mod member;
@@ -177,7 +178,6 @@ impl Committee {
         let fits = |seat: &Seat| seat.weights.len() == self.anchors.len() && seat.member.is_sound();
         !self.anchors.is_empty()
             && self.anchors.windows(2).all(|pair| pair[0] < pair[1])
-            && !self.seats.is_empty()
             && self.seats.iter().all(fits)
             && self.range.0 <= self.range.1
     }
@@ -353,6 +353,14 @@ mod tests {
             committee.update(None);
             committee.update(Some(5.0));
         }
+        assert!(committee.seats.is_empty() && committee.is_sound());
+        let stored = postcard::to_allocvec(&committee).unwrap();
+        let mut restored: Committee = postcard::from_bytes(&stored).unwrap();
+        assert!(restored.is_sound());
+        restored.wake(None);
+        restored.update(Some(5.0));
+        assert!(!restored.speaks());
+        assert_eq!(predict(&restored), predict(&committee));
     }
 
     #[test]
