@@ -291,7 +291,7 @@ pub trait Forecaster: Send + Sync + std::fmt::Debug {
 
     /// Where there is reason to fit the parameters of its models (anew): from which instant on it wants the
     /// history for that. The reasons are enough history for the first time, much more than at the last
-    /// fit, or a new regime. Cheap to ask after every observation.
+    /// fit, a new regime, or something new that its models share with others. Cheap to ask after every observation.
     fn wants_refit(&self) -> Option<Timestamp> {
         None
     }

@@ -143,15 +143,18 @@ impl Mixture {
         let State::Varying(engine) = &mut self.state else {
             return;
         };
-        self.refits.done(engine.seen(), engine.onset());
-        if let Some(refit) = refit::refit(
+        let network = self.network.get();
+        let fingerprint = network.as_ref().map_or(0, |network| network.fingerprint());
+        self.refits.done(engine.seen(), engine.onset(), fingerprint);
+        let refit = refit::refit(
             history,
             seasons,
             engine.zero(),
             engine.possible(),
             &self.grid,
-            self.network.get(),
-        ) {
+            network,
+        );
+        if let Some(refit) = refit {
             engine.adopt(refit);
         }
     }
@@ -287,7 +290,7 @@ impl Forecaster for Mixture {
             State::Empty | State::Constant(_) => None,
             State::Varying(engine) => self
                 .refits
-                .is_due(engine.seen(), engine.onset())
+                .is_due(engine.seen(), engine.onset(), self.network.fingerprint())
                 .then(|| engine.first_at()),
         }
     }

@@ -45,34 +45,42 @@ pub(crate) struct Refit {
 /// When the next refit is due.
 ///
 /// Fits are due when the history has doubled since the last one, so that their cost per observation
-/// falls with age, and once in a new regime, when it has lasted for a while.
+/// falls with age, once in a new regime, when it has lasted for a while, and once when there is another
+/// network of all series than at the last fit.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct RefitSchedule {
     seen: u64,
     regime: Option<Timestamp>,
+    /// The fingerprint of the network at the last fit; 0 for none.
+    network: u64,
 }
 
 impl RefitSchedule {
-    /// Whether a fit is due after `seen` observations in the regime that began at `onset`.
-    pub(crate) fn is_due(&self, seen: u64, onset: Option<Timestamp>) -> bool {
+    /// Whether a fit is due after `seen` observations in the regime that began at `onset`, with the network
+    /// of this fingerprint.
+    pub(crate) fn is_due(&self, seen: u64, onset: Option<Timestamp>, network: u64) -> bool {
         let grown = seen >= (2 * self.seen).max(FIRST_AFTER);
         // In a life full of changes not every one is worth a fit.
         let rested = seen >= self.seen + FIRST_AFTER.max(self.seen / 8);
         let changed = self.seen > 0 && onset > self.regime && rested;
-        grown || changed
+        let taught = self.seen > 0 && network != 0 && network != self.network;
+        grown || changed || taught
     }
 
     /// A fit was made, or was tried in vain.
-    pub(crate) fn done(&mut self, seen: u64, onset: Option<Timestamp>) {
-        self.seen = seen;
-        self.regime = onset;
+    pub(crate) fn done(&mut self, seen: u64, onset: Option<Timestamp>, network: u64) {
+        *self = Self {
+            seen,
+            regime: onset,
+            network,
+        };
     }
 }
 
 /// A history at equal steps, gaps being NaN.
-struct Steps {
-    values: Vec<f64>,
-    at: Vec<Timestamp>,
+pub(crate) struct Steps {
+    pub(crate) values: Vec<f64>,
+    pub(crate) at: Vec<Timestamp>,
 }
 
 impl Steps {
@@ -85,14 +93,14 @@ impl Steps {
     }
 }
 
-/// The seasons of a history, in steps of `grid`, rising.
-fn seasons(steps: &Steps, grid: &HorizonGrid) -> Vec<usize> {
+/// The seasons of a history at equal steps, in steps, rising.
+pub(crate) fn seasons(values: &[f64], step: Duration) -> Vec<usize> {
     let limits = season::Limits {
         seasons_max: 2,
         period_steps_max: LONGEST_LAG,
         ..season::Limits::default()
     };
-    let found = season::detect(&steps.values, grid.step(), &limits);
+    let found = season::detect(values, step, &limits);
     let mut periods: Vec<usize> = found.into_iter().map(|s| s.period_steps).collect();
     periods.sort_unstable();
     periods
@@ -114,7 +122,8 @@ pub(crate) fn refit(
         return None;
     }
     let steps = at_equal_steps(history, grid.step())?;
-    let seasons = known_seasons.map_or_else(|| seasons(&steps, grid), <[usize]>::to_vec);
+    let seasons =
+        known_seasons.map_or_else(|| seasons(&steps.values, grid.step()), <[usize]>::to_vec);
     let judged: Vec<u32> = anchors(grid).iter().map(|anchor| anchor.steps).collect();
     let context = context(*steps.at.first()?, &seasons, grid.step());
     let global = network.map(|network| Global { network, context });
@@ -168,7 +177,7 @@ fn profile(head: &[(Timestamp, f64)], season: usize, grid: &HorizonGrid) -> Prof
     clippy::cast_sign_loss,
     clippy::cast_precision_loss
 )] // Limited to the length of a history first.
-fn at_equal_steps(history: &[(Timestamp, f64)], step: Duration) -> Option<Steps> {
+pub(crate) fn at_equal_steps(history: &[(Timestamp, f64)], step: Duration) -> Option<Steps> {
     let (last, _) = history.last()?;
     let back = |at: Timestamp| (last.since(at).as_secs_f64() / step.as_secs_f64()).round();
     let (first, _) = history

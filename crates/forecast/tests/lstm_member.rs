@@ -127,6 +127,38 @@ fn a_network_that_comes_later_is_tried_at_the_next_refit() {
 }
 
 #[test]
+fn a_network_that_comes_later_is_a_reason_for_one_refit_and_is_remembered_as_one() {
+    let values = bursts(600, 1);
+    let factory = MixtureFactory::default();
+    let history: Vec<(Timestamp, f64)> = (0..).map(at).zip(values.iter().copied()).collect();
+    let mut forecaster = fitted(&factory, &values);
+    assert_eq!(forecaster.wants_refit(), None);
+    for seed in [1, 2] {
+        factory.network.set(network(seed));
+        assert_eq!(forecaster.wants_refit(), Some(at(0)));
+        // Also by one that was stored before it came to that.
+        let state = forecaster.state().unwrap();
+        let restored = factory.restore(&grid(), &state).unwrap();
+        assert_eq!(restored.wants_refit(), Some(at(0)));
+        forecaster.refit(&history);
+        assert_eq!(forecaster.wants_refit(), None);
+        let state = forecaster.state().unwrap();
+        let restored = factory.restore(&grid(), &state).unwrap();
+        assert_eq!(restored.wants_refit(), None);
+        assert!(share(forecaster.as_ref()) > 0.01);
+    }
+    // Neither one that never changed nor one that is young wants it sooner.
+    let mut constant = factory.forecaster(&grid(), 0);
+    (0..100).for_each(|minute| constant.observe(at(minute), 1.0));
+    assert_eq!(constant.wants_refit(), None);
+    let mut young = factory.forecaster(&grid(), 0);
+    for (at, value) in &history[..60] {
+        young.observe(*at, *value);
+    }
+    assert_eq!(young.wants_refit(), None);
+}
+
+#[test]
 fn with_its_network_a_stored_forecaster_goes_on_as_if_nothing_had_happened() {
     let factory = factory(&network(1));
     let values = bursts(800, 1);

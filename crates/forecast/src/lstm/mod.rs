@@ -10,6 +10,7 @@
 //! - `head`: the quantiles and their loss;
 //! - [`Network`] and [`State`]: forecasting; [`LstmModel`]: the same as a [`crate::models::Fitted`];
 //! - [`SharedNetwork`]: how a network reaches those who forecast by it;
+//! - [`Lesson`]: a recorded history as it is learned from;
 //! - [`Trainer`]: mini-batches, Adam, early stopping on a later time range; [`Checkpoint`]: what is stored.
 //!
 //! Left out on purpose: threads and clocks. A trainer takes one step when told, and its caller decides
@@ -21,6 +22,7 @@ pub mod cell;
 mod checkpoint;
 mod gemm;
 mod head;
+mod lesson;
 mod math;
 mod model;
 mod network;
@@ -35,6 +37,7 @@ use thiserror::Error;
 
 pub use checkpoint::{Checkpoint, CheckpointError, TrainedOn, VERSION};
 pub use head::LEVELS;
+pub use lesson::Lesson;
 pub use model::{LstmModel, Slot};
 pub use network::{Network, State};
 pub use part::{Part, Series};

@@ -153,12 +153,17 @@ impl Trainer {
                 break;
             }
         }
-        if !self.progress.is_finished
-            && !self
-                .progress
-                .steps
-                .is_multiple_of(self.config.evaluate_every)
-        {
+        self.conclude(data, executor)
+    }
+
+    /// Validates once more if the last weights were not yet: to be called when the budget is spent before
+    /// training is finished.
+    pub fn conclude(&mut self, data: &[Series<'_>], executor: &dyn Executor) -> Progress {
+        let is_validated = self
+            .progress
+            .steps
+            .is_multiple_of(self.config.evaluate_every);
+        if !self.progress.is_finished && !is_validated && !data.is_empty() {
             self.evaluate(data, executor);
         }
         self.progress
