@@ -1,0 +1,271 @@
+//! The decision. One pure function, [`decide`]: `(policy, state, input, now) -> decision`. The same
+//! one runs in the daemon, in `simulate` and in the tests.
+//!
+//! A failover by itself needs a *trigger* — a critical property has reached its ceiling, or is
+//! predicted, sustained over `k` of the last `n` evaluations and with at least the policy's
+//! confidence, to leave its band — and no *guard* that holds it back. Every decision says why it
+//! came out so, in a [`Reason`], and shows everything it was made on, in an [`Explanation`].
+
+mod people;
+mod sagas;
+mod terms;
+
+pub use terms::{Action, Command, Decision, Explanation, Facts, Input, RehearsalFacts};
+
+use std::collections::BTreeSet;
+
+use crate::failover::PlanKind;
+use crate::generation::choose;
+use crate::guard::{Guard, GuardCheck};
+use crate::guards::{self, Subject};
+use crate::ids::PropertyPath;
+use crate::outlook::{Breach, PropertyOutlook};
+use crate::policy::{Mode, Policy};
+use crate::property::Severity;
+use crate::reason::{Course, Reason};
+use crate::state::{Phase, State, Sustain};
+use crate::time::Timestamp;
+
+use people::commanded;
+use sagas::{move_clients, run_ended};
+
+/// How many outlooks a record keeps.
+const OUTLOOKS_KEPT: usize = 10;
+
+/// Decides. Total: every input has an answer in every state.
+pub fn decide(policy: &Policy, state: &State, input: &Input<'_>, now: Timestamp) -> Decision {
+    let state = expire(state, now);
+    match input {
+        Input::Assessed { outlooks, facts } => assessed(policy, state, outlooks, facts, now),
+        Input::ProbeLost { since, why } => probe_lost(policy, state, *since, why, now),
+        Input::BaselineTaken { moved } => baseline_taken(state, moved),
+        Input::Seeded => seeded(state),
+        Input::RunEnded {
+            plan,
+            outcome,
+            serving,
+            why,
+            facts,
+        } => run_ended(policy, state, (plan, *outcome, *serving), *why, facts, now),
+        Input::Commanded { command, by, facts } => {
+            commanded(policy, state, command, by, facts, now)
+        }
+    }
+}
+
+/// The checks of the request, in order of priority: nothing to see; seen but not sustained; held
+/// back by a guard; acted on.
+fn assessed(
+    policy: &Policy,
+    mut state: State,
+    outlooks: &[PropertyOutlook],
+    facts: &Facts,
+    now: Timestamp,
+) -> Decision {
+    let trigger = trigger(policy, outlooks);
+    state.sustain = state.sustain.push(trigger.is_some());
+    let kept = kept(outlooks);
+
+    let Some(trigger) = trigger else {
+        let worth_saying = outlooks.iter().find(|o| {
+            o.severity >= Severity::Warn && o.breach.confidence() >= policy.min_confidence.get()
+        });
+        let reason = match worth_saying {
+            Some(outlook) => Reason::Watched {
+                path: outlook.path.clone(),
+                sentence: outlook.sentence(),
+            },
+            None => Reason::Quiet,
+        };
+        return conclude(state, reason, kept, Vec::new(), Vec::new());
+    };
+
+    let path = trigger.path.clone();
+    let seen = state.sustain.count(policy.sustain_n);
+    let observed = trigger.breach == Breach::Observed;
+    if !observed && seen < u32::from(policy.sustain_k) {
+        let (k, n) = (policy.sustain_k, policy.sustain_n);
+        let reason = Reason::NotSustained {
+            path,
+            sentence: trigger.sentence(),
+            seen,
+            k,
+            n,
+        };
+        return conclude(state, reason, kept, Vec::new(), Vec::new());
+    }
+
+    let choice = choose(&facts.generations, trigger.onset);
+    let subject = Subject {
+        trigger: Some(trigger),
+        choice: choice.as_ref(),
+        facts,
+        now,
+    };
+    let checks = guards::automatic(policy, &state, &subject);
+    let held = checks.iter().find(|check| check.holds);
+    let (None, Some(choice)) = (held, choice) else {
+        let guard = held.map_or(Guard::GoodGeneration, |check| check.guard);
+        let why = held.map(|check| check.sentence.clone()).unwrap_or_default();
+        let reason = Reason::HeldBack {
+            guard,
+            path,
+            sentence: trigger.sentence(),
+            why,
+        };
+        return conclude(state, reason, kept, checks, Vec::new());
+    };
+
+    let sentence = trigger.sentence();
+    let mut actions = Vec::new();
+    if let Some(onset) = trigger.onset {
+        let why = format!("made since the drift of {path} set in");
+        // The change came between the probe that saw the onset and the one before it.
+        let since = onset.before(policy.sample_every);
+        actions.push(Action::Quarantine { since, why });
+    }
+    let plan = move_clients(
+        &mut state,
+        PlanKind::Failover,
+        choice,
+        facts,
+        sentence.clone(),
+        now,
+    );
+    state.failovers.push(now);
+    state.approval = None;
+    let reason = Reason::FailOver {
+        path,
+        sentence,
+        run: plan.run,
+    };
+    actions.push(Action::Start(plan));
+    conclude(state, reason, kept, checks, actions)
+}
+
+/// The critical property that most urgently asks for a failover: observed beyond its ceiling, or
+/// predicted beyond its band with enough confidence.
+fn trigger<'a>(policy: &Policy, outlooks: &'a [PropertyOutlook]) -> Option<&'a PropertyOutlook> {
+    outlooks
+        .iter()
+        .filter(|outlook| outlook.severity == Severity::Critical)
+        .filter(|outlook| match outlook.breach {
+            Breach::None => false,
+            Breach::Observed => true,
+            Breach::Predicted { confidence, .. } => confidence >= policy.min_confidence.get(),
+        })
+        .min_by_key(|outlook| outlook.breach.lead_time())
+}
+
+/// Uncertain means safe: a resource that cannot be probed is unknown, and never failed over for
+/// that alone.
+fn probe_lost(
+    policy: &Policy,
+    state: State,
+    since: Timestamp,
+    why: &str,
+    now: Timestamp,
+) -> Decision {
+    let lost_for = now - since;
+    if lost_for < policy.probe_lost_after {
+        // A moment without a view is no news: what lasted before it is not over.
+        let lasting = state.alerted.clone();
+        let mut decision = conclude(state, Reason::Quiet, vec![], vec![], vec![]);
+        decision.state.alerted = lasting;
+        decision.notable = false;
+        return decision;
+    }
+    let reason = Reason::Unknown {
+        why: why.to_owned(),
+    };
+    conclude(state, reason, Vec::new(), Vec::new(), Vec::new())
+}
+
+fn baseline_taken(mut state: State, moved: &BTreeSet<PropertyPath>) -> Decision {
+    if let Phase::Settling { .. } = state.phase {
+        state.phase = Phase::Seeding;
+    }
+    state.sustain = Sustain::default();
+    conclude(
+        state,
+        Reason::BaselineTaken,
+        Vec::new(),
+        Vec::new(),
+        vec![Action::Recentre(moved.clone())],
+    )
+}
+
+fn seeded(mut state: State) -> Decision {
+    if state.phase == Phase::Seeding {
+        state.phase = Phase::Guarded;
+    }
+    conclude(state, Reason::Seeded, Vec::new(), Vec::new(), Vec::new())
+}
+
+/// The state without what time has made void.
+fn expire(state: &State, now: Timestamp) -> State {
+    const FAILOVERS_KEPT: usize = 64;
+    let mut state = state.clone();
+    state.pause = state
+        .pause
+        .filter(|pause| pause.until.is_none_or(|until| now < until));
+    state.approval = state.approval.filter(|approval| now < approval.until);
+    state.windows.retain(|window| now < window.until);
+    let surplus = state.failovers.len().saturating_sub(FAILOVERS_KEPT);
+    state.failovers.drain(..surplus);
+    state
+}
+
+/// The outlooks worth keeping with a decision: those that deviate or breach.
+fn kept(outlooks: &[PropertyOutlook]) -> Vec<PropertyOutlook> {
+    outlooks
+        .iter()
+        .filter(|outlook| outlook.deviation != 0.0 || outlook.breach != Breach::None)
+        .take(OUTLOOKS_KEPT)
+        .cloned()
+        .collect()
+}
+
+/// Adds the alert that goes with the reason, once for as long as the reason lasts.
+fn conclude(
+    mut state: State,
+    reason: Reason,
+    outlooks: Vec<PropertyOutlook>,
+    guards: Vec<GuardCheck>,
+    mut actions: Vec<Action>,
+) -> Decision {
+    let acts = !actions.is_empty();
+    let key = reason.key();
+    let is_new = state.alerted.as_deref() != Some(key.as_str());
+    if let (true, Some(severity)) = (is_new, reason.alert()) {
+        actions.push(Action::Alert {
+            severity,
+            sentence: reason.sentence(),
+        });
+    }
+    let worth_a_record = reason.course() != Course::Quiet || state.alerted.is_some();
+    let notable = acts || is_new && worth_a_record;
+    match reason.course() {
+        Course::Lasting => state.alerted = Some(key),
+        Course::Quiet | Course::Passing => state.alerted = None,
+        Course::Answer => {}
+    }
+    Decision {
+        state,
+        actions,
+        explanation: Explanation {
+            reason,
+            outlooks,
+            guards,
+        },
+        notable,
+    }
+}
+
+/// Whether the mode allows what was asked.
+pub(crate) fn mode_allows(mode: Mode) -> bool {
+    match mode {
+        Mode::Act => true,
+        Mode::Observe | Mode::Advise => false,
+    }
+}
