@@ -7,6 +7,7 @@
 
 pub mod band;
 pub mod baseline;
+pub mod company;
 pub mod decide;
 pub mod deviation;
 pub mod failover;

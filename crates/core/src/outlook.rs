@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::band::Band;
+use crate::company::Company;
 use crate::forecast::Forecast;
 use crate::ids::PropertyPath;
 use crate::property::{Origin, Place, Severity, Value};
@@ -79,6 +80,9 @@ pub struct PropertyOutlook {
     pub onset: Option<Timestamp>,
     /// Where it goes; `None` for a property that never moved, or too short a history.
     pub forecast: Option<Forecast>,
+    /// What made its breach surer than it is by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub company: Option<Company>,
 }
 
 impl PropertyOutlook {
@@ -110,9 +114,23 @@ impl PropertyOutlook {
                 confidence,
                 ..
             } => format!(
-                "{now}, predicted to leave its {band} in {} with confidence {confidence:.2}",
-                crate::time::Brief(lead_time)
+                "{now}, predicted to leave its {band} in {} with confidence {confidence:.2}{}",
+                crate::time::Brief(lead_time),
+                self.company_text()
             ),
         }
+    }
+
+    /// What made it surer, for people: the empty text where nothing did.
+    fn company_text(&self) -> String {
+        let Some(Company { with, alone }) = &self.company else {
+            return String::new();
+        };
+        let first = with.first().map_or("", PropertyPath::as_str);
+        let others = match with.len() {
+            0 | 1 => String::new(),
+            n => format!(" and {} more", n - 1),
+        };
+        format!(" ({alone:.2} by itself; {first}{others} set in with it)")
     }
 }

@@ -296,6 +296,7 @@ fn event() {
             quantiles: vec![Quantiles::certain(0.1); grid.len()],
             grid,
         }),
+        company: None,
     };
     let explanation = Explanation {
         reason: Reason::HeldBack {

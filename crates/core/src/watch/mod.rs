@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use crate::band::{self, Refinement};
 use crate::baseline::Baseline;
+use crate::company::{keep_company, together_within};
 use crate::deviation::{Scale, deviation};
 use crate::forecast::{Forecast, Forecaster, ForecasterFactory, HorizonGrid, ModelWeight};
 use crate::ids::PropertyPath;
@@ -134,6 +135,7 @@ impl Watch {
             .filter(|path| probe.properties.contains_key(*path) || !probe.is_unreadable(path))
             .map(|path| self.assess_one(policy, baseline, probe, path, factory))
             .collect();
+        keep_company(&mut outlooks, together_within(policy));
         outlooks.sort_by(|a, b| urgency(b).total_cmp(&urgency(a)));
         outlooks
     }
@@ -208,6 +210,7 @@ impl Watch {
             breach: breach(policy, band, deviation, forecast.as_ref()),
             onset,
             forecast,
+            company: None,
         }
     }
 }

@@ -165,6 +165,7 @@ pub(crate) fn outlook(path: &str, breach: Breach) -> PropertyOutlook {
         breach,
         onset: Some(NOON.before(3 * MINUTE)),
         forecast: None,
+        company: None,
     }
 }
 

@@ -1,0 +1,159 @@
+//! Correlated evidence: properties of one resource whose drifts set in together speak for each other.
+//!
+//! Chance makes one noisy property look like a drift now and then; it seldom makes two at the same time. So a
+//! predicted breach in company is surer than alone. With `c` its own confidence and `c_j` those of the company,
+//!
+//! ```text
+//! joint = 1 - (1 - c) * product of sqrt(1 - min(c_j, 0.99))
+//! ```
+//!
+//! Were the properties independent, the doubts would multiply whole; did they all move for one reason, the
+//! company would add nothing. The square root lies between the two: half of the logarithm of each doubt counts.
+//! Only breaches of a severity that people are told of ([`Severity::Warn`] and above) count as company, so that
+//! what is watched for information alone moves no clients.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::PropertyPath;
+use crate::outlook::{Breach, PropertyOutlook};
+use crate::policy::Policy;
+use crate::property::Severity;
+use crate::time::Timestamp;
+
+/// How many spans of `sustain_n` evaluations two onsets may lie apart and still count as together: an onset is
+/// known to within some evaluations.
+const SPANS_APART: u32 = 4;
+
+/// No company is surer than this.
+const SUREST: f64 = 0.99;
+
+/// What made a breach surer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Company {
+    /// The properties that drift with it, in the order of paths.
+    pub with: Vec<PropertyPath>,
+    /// The confidence in the breach by itself.
+    pub alone: f64,
+}
+
+/// How far apart two onsets may lie and still count as together.
+pub fn together_within(policy: &Policy) -> Duration {
+    policy.sample_every * u32::from(policy.sustain_n) * SPANS_APART
+}
+
+/// Raises the confidence of every predicted breach that has company.
+pub fn keep_company(outlooks: &mut [PropertyOutlook], within: Duration) {
+    let drifts: Vec<(PropertyPath, Timestamp, f64)> = outlooks
+        .iter()
+        .filter(|o| o.severity >= Severity::Warn && o.breach != Breach::None)
+        .filter_map(|o| Some((o.path.clone(), o.onset?, o.breach.confidence().min(SUREST))))
+        .collect();
+    if drifts.len() < 2 {
+        return;
+    }
+    for outlook in outlooks.iter_mut() {
+        let (Some(onset), Breach::Predicted { confidence, .. }) =
+            (outlook.onset, &mut outlook.breach)
+        else {
+            continue;
+        };
+        let company: Vec<&(PropertyPath, Timestamp, f64)> = drifts
+            .iter()
+            .filter(|(path, at, _)| *path != outlook.path && apart(*at, onset) <= within)
+            .collect();
+        if company.is_empty() {
+            continue;
+        }
+        let alone = *confidence;
+        let doubts = company.iter().map(|(_, _, c)| (1.0 - c).sqrt());
+        *confidence = 1.0 - doubts.fold(1.0 - alone, |doubt, other| doubt * other);
+        let mut with: Vec<PropertyPath> = company.iter().map(|(path, ..)| path.clone()).collect();
+        with.sort();
+        outlook.company = Some(Company { with, alone });
+    }
+}
+
+fn apart(a: Timestamp, b: Timestamp) -> Duration {
+    (a - b).max(b - a)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::band::Band;
+    use crate::property::Origin;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn drift(path: &str, severity: Severity, confidence: f64, minute: u32) -> PropertyOutlook {
+        PropertyOutlook {
+            path: path.into(),
+            severity,
+            origin: Origin::Capacity,
+            unit: None,
+            approved: None,
+            found: None,
+            place: None,
+            deviation: 0.1,
+            band: Band {
+                lower: 0.2,
+                upper: 0.2,
+            },
+            breach: Breach::Predicted {
+                lead_time: MINUTE,
+                confidence,
+                harm_after: None,
+            },
+            onset: Some(Timestamp::from_millis(0) + MINUTE * minute),
+            forecast: None,
+            company: None,
+        }
+    }
+
+    #[test]
+    fn drifts_that_set_in_together_make_each_other_surer() {
+        let mut outlooks = [
+            drift("heap", Severity::Critical, 0.8, 10),
+            drift("threads", Severity::Warn, 0.75, 12),
+        ];
+        keep_company(&mut outlooks, 5 * MINUTE);
+        // 1 - 0.2 x sqrt(0.25) and 1 - 0.25 x sqrt(0.2).
+        assert!((outlooks[0].breach.confidence() - 0.9).abs() < 1e-12);
+        assert!((outlooks[1].breach.confidence() - (1.0 - 0.25 * 0.2_f64.sqrt())).abs() < 1e-12);
+        let company = outlooks[0].company.clone().unwrap();
+        assert_eq!(
+            company,
+            Company {
+                with: vec!["threads".into()],
+                alone: 0.8
+            }
+        );
+    }
+
+    #[test]
+    fn what_sets_in_at_another_time_or_is_only_information_is_no_company() {
+        for other in [
+            drift("threads", Severity::Warn, 0.9, 16),
+            drift("threads", Severity::Info, 0.9, 10),
+        ] {
+            let mut outlooks = [drift("heap", Severity::Critical, 0.8, 10), other];
+            keep_company(&mut outlooks, 5 * MINUTE);
+            assert_eq!(outlooks[0].breach.confidence(), 0.8);
+            assert_eq!(outlooks[0].company, None);
+        }
+    }
+
+    #[test]
+    fn no_company_makes_sure_what_is_in_doubt() {
+        let mut outlooks = [
+            drift("heap", Severity::Critical, 0.5, 10),
+            drift("threads", Severity::Warn, 1.0, 10),
+        ];
+        outlooks[1].breach = Breach::Observed;
+        keep_company(&mut outlooks, MINUTE);
+        assert!((outlooks[0].breach.confidence() - 0.95).abs() < 1e-9);
+        assert_eq!(outlooks[1].breach, Breach::Observed);
+    }
+}
