@@ -171,7 +171,7 @@ fn the_year_has_a_hundred_properties_of_which_a_tenth_vary() {
 #[test]
 fn the_example_of_the_documentation_is_one() {
     let text = include_str!("../../../docs/scenarios.md");
-    let mut blocks = text.split("```toml\n").skip(1);
+    let mut blocks = text.split("```toml scenario\n").skip(1);
     let example = blocks
         .next()
         .and_then(|rest| rest.split("```").next())
