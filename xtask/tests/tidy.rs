@@ -184,6 +184,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("evenkeel-e2e", &["api", "testing"]),
         ("evenkeel-testing", &[]),
         ("evenkeel-load", &["drivers"]),
+        ("evenkeel-decision", &["core", "forecast", "scenario"]),
         ("evenkeel", &["cli", "daemon", "demo"]),
         ("xtask", &[]),
     ])
