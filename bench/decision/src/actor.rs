@@ -15,7 +15,7 @@ use evenkeel_core::fleet::remembered_for;
 use evenkeel_core::policy::Policy;
 use evenkeel_core::property::Origin;
 
-use crate::detector::{Context, Detector, Setting};
+use crate::detector::{Context, Detector, Method};
 use crate::record::Record;
 
 /// A move of clients that was started.
@@ -75,9 +75,37 @@ impl Guards {
     }
 }
 
+/// What a method says of each property of a record if nothing is done: per probe, in the order of
+/// [`Record::deviations`]. Until the first failover that is what every setting of it hears, so it is worked out once.
+pub(crate) struct Undisturbed {
+    method: Method,
+    alarms: Vec<bool>,
+}
+
+impl Undisturbed {
+    pub(crate) fn new(record: &Record, method: Method, context: Context) -> Self {
+        let width = record.properties.len();
+        let mut alarms = vec![false; record.deviations.len()];
+        for property in 0..width {
+            let mut detector = method.detector(context);
+            for (probe, at) in record.at.iter().enumerate() {
+                if record.recentred.contains(&probe) {
+                    detector = method.detector(context);
+                }
+                let deviation = record.row(probe)[property];
+                if !deviation.is_nan() {
+                    alarms[probe * width + property] = detector.observe(*at, deviation);
+                }
+            }
+        }
+        Self { method, alarms }
+    }
+}
+
 /// One property under a detector.
 struct Watched {
-    detector: Box<dyn Detector>,
+    /// `None` before the first failover: it is undisturbed.
+    detector: Option<Box<dyn Detector>>,
     /// How many evaluations in a row called for a failover.
     lasting: u32,
     /// When it last did.
@@ -89,6 +117,8 @@ struct Watched {
 /// One resource of a fleet.
 struct Resource<'a> {
     record: &'a Record,
+    undisturbed: &'a Undisturbed,
+    context: Context,
     watched: Vec<Watched>,
     failovers: Vec<Failover>,
 }
@@ -96,32 +126,31 @@ struct Resource<'a> {
 /// The failovers that a setting makes on each resource of a fleet.
 pub(crate) fn act(
     records: &[&Record],
-    setting: Setting,
+    undisturbed: &[Undisturbed],
+    sustain: u32,
     context: Context,
     guards: Guards,
 ) -> Vec<Vec<Failover>> {
-    let fresh = || setting.method.detector(context);
     let mut fleet: Vec<Resource<'_>> = records
         .iter()
-        .map(|record| Resource {
+        .zip(undisturbed)
+        .map(|(record, undisturbed)| Resource {
             record,
-            watched: record
-                .properties
-                .iter()
-                .map(|_| Watched::new(fresh()))
-                .collect(),
+            undisturbed,
+            context,
+            watched: record.properties.iter().map(|_| Watched::new()).collect(),
             failovers: Vec::new(),
         })
         .collect();
     for (number, probe) in in_order(records) {
-        let Some(path) = fleet[number].assess(probe, setting, &fresh) else {
+        let Some(path) = fleet[number].assess(probe, sustain) else {
             continue;
         };
         let at = records[number].at[probe];
         let held = records[number].is_held(at) || guards.shared_by(&fleet, number, path, at);
         let resource = &mut fleet[number];
         if !held && guards.allow(at, &resource.failovers) {
-            resource.fail_over(probe, setting.sustain, &fresh);
+            resource.fail_over(probe, sustain);
         }
     }
     fleet
@@ -148,25 +177,25 @@ fn in_order(records: &[&Record]) -> Vec<(usize, usize)> {
 
 impl Resource<'_> {
     /// Takes one probe; the property that calls for a failover, if any does.
-    fn assess(
-        &mut self,
-        probe: usize,
-        setting: Setting,
-        fresh: &impl Fn() -> Box<dyn Detector>,
-    ) -> Option<usize> {
+    fn assess(&mut self, probe: usize, sustain: u32) -> Option<usize> {
         let at = self.record.at[probe];
         if self.record.recentred.contains(&probe) {
-            self.start_anew(fresh);
+            self.start_anew();
         }
+        let undisturbed = &self.undisturbed.alarms[probe * self.watched.len()..];
         let mut calling = None;
         for (i, found) in self.record.row(probe).iter().enumerate() {
             let one = &mut self.watched[i];
             let Some(deviation) = one.seen(*found) else {
                 continue;
             };
-            let alarm = one.detector.observe(at, deviation) || deviation.abs() >= 1.0;
-            one.lasting = if alarm { one.lasting + 1 } else { 0 };
-            if one.lasting >= setting.sustain {
+            let alarm = match &mut one.detector {
+                Some(detector) => detector.observe(at, deviation),
+                None => undisturbed[i],
+            };
+            let calls = alarm || deviation.abs() >= 1.0;
+            one.lasting = if calls { one.lasting + 1 } else { 0 };
+            if one.lasting >= sustain {
                 one.called_at = at;
                 calling = calling.or(Some(i));
             }
@@ -174,7 +203,7 @@ impl Resource<'_> {
         calling
     }
 
-    fn fail_over(&mut self, probe: usize, sustain: u32, fresh: &impl Fn() -> Box<dyn Detector>) {
+    fn fail_over(&mut self, probe: usize, sustain: u32) {
         let row = self.record.row(probe);
         let seen = self.watched.iter().zip(row);
         let at_limit =
@@ -195,21 +224,26 @@ impl Resource<'_> {
                 one.healed_from = Some(*found);
             }
         }
-        self.start_anew(fresh);
+        for one in &mut self.watched {
+            one.detector = Some(self.undisturbed.method.detector(self.context));
+        }
+        self.start_anew();
     }
 
-    fn start_anew(&mut self, fresh: &impl Fn() -> Box<dyn Detector>) {
+    fn start_anew(&mut self) {
         for one in &mut self.watched {
-            one.detector = fresh();
             one.lasting = 0;
+            if let Some(detector) = &mut one.detector {
+                *detector = self.undisturbed.method.detector(self.context);
+            }
         }
     }
 }
 
 impl Watched {
-    fn new(detector: Box<dyn Detector>) -> Self {
+    fn new() -> Self {
         Self {
-            detector,
+            detector: None,
             lasting: 0,
             called_at: f64::NEG_INFINITY,
             healed_from: None,
@@ -234,7 +268,6 @@ impl Watched {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detector::Method;
     use crate::testing::record;
 
     const CONTEXT: Context = Context {
@@ -252,10 +285,15 @@ mod tests {
         }
     }
 
-    fn at(record: &Record, fraction: f64, sustain: u32) -> Vec<f64> {
+    fn run(records: &[&Record], fraction: f64, sustain: u32) -> Vec<Vec<Failover>> {
         let method = Method::StaticThreshold { fraction };
-        let setting = Setting { method, sustain };
-        let failovers = act(&[record], setting, CONTEXT, guards());
+        let of = |record: &&Record| Undisturbed::new(record, method, CONTEXT);
+        let undisturbed: Vec<Undisturbed> = records.iter().map(of).collect();
+        act(records, &undisturbed, sustain, CONTEXT, guards())
+    }
+
+    fn at(record: &Record, fraction: f64, sustain: u32) -> Vec<f64> {
+        let failovers = run(&[record], fraction, sustain);
         failovers[0].iter().map(|f| f.at / 60.0).collect()
     }
 
@@ -280,15 +318,7 @@ mod tests {
     fn the_limit_itself_calls_for_a_failover_whatever_the_detector_says() {
         let mut values = vec![0.0; 30];
         values[20..].fill(1.0);
-        let failovers = act(
-            &[&record(60.0, &[&values])],
-            Setting {
-                method: Method::StaticThreshold { fraction: 2.0 },
-                sustain: 2,
-            },
-            CONTEXT,
-            guards(),
-        );
+        let failovers = run(&[&record(60.0, &[&values])], 2.0, 2);
         assert_eq!(failovers[0].len(), 1);
         assert!(failovers[0][0].at == 21.0 * 60.0 && !failovers[0][0].predicted);
     }
@@ -313,11 +343,9 @@ mod tests {
         early[5..].fill(0.9);
         late[6..].fill(0.9);
         let records = [&early, &early, &late].map(|course| record(60.0, &[course]));
-        let method = Method::StaticThreshold { fraction: 0.5 };
-        let setting = Setting { method, sustain: 1 };
         let all: Vec<&Record> = records.iter().collect();
         let counts = |records: &[&Record]| -> Vec<usize> {
-            let failovers = act(records, setting, CONTEXT, guards());
+            let failovers = run(records, 0.5, 1);
             failovers.iter().map(Vec::len).collect()
         };
         assert_eq!(counts(&all[..2]), [1, 1], "one other is not enough");

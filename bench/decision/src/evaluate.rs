@@ -7,7 +7,7 @@ use anyhow::Result;
 use evenkeel_core::policy::{Policy, RiskTolerance};
 use serde::Serialize;
 
-use crate::actor::{Failover, Guards, act};
+use crate::actor::{Failover, Guards, Undisturbed, act};
 use crate::case::{Case, Id, Source};
 use crate::detector::{Kind, Method, Setting};
 use crate::evenkeel::{self, Believed};
@@ -84,7 +84,7 @@ struct Chosen {
 fn believing() -> Vec<Method> {
     let linear =
         [0.125, 0.25, 0.5, 1.0, 2.0].map(|window| Method::PredictLinear { window, limit: 1.0 });
-    let arima = [120, 480].map(|window| Method::Arima {
+    let arima = [120, 360].map(|window| Method::Arima {
         window,
         rule: crate::detector::Rule::Median,
     });
@@ -139,32 +139,47 @@ fn tune_all(source: &Source, ids: &[Id], workers: usize) -> Result<Vec<Chosen>> 
     Ok(chosen.collect())
 }
 
-/// The scores of every setting over one scenario, in the order of the settings.
+/// The scores of every setting over one scenario, in the order of the settings. Settings of one method stand
+/// together, shorter alarms first.
 fn score_settings(case: &Case, settings: &[Setting]) -> Vec<Vec<Score>> {
     let mut all: Vec<Vec<Score>> = Vec::with_capacity(settings.len());
-    let mut silent: Option<Setting> = None;
-    for setting in settings {
-        // Where an alarm that lasts for less calls for nothing, none that lasts for longer does.
-        let shorter = |s: Setting| s.method == setting.method && s.sustain <= setting.sustain;
-        let failovers = if silent.is_some_and(shorter) {
-            vec![Vec::new(); case.resources.len()]
-        } else {
-            alternative(case, *setting)
-        };
-        if failovers.iter().all(Vec::is_empty) && !silent.is_some_and(shorter) {
-            silent = Some(*setting);
+    for of_method in settings.chunk_by(|a, b| a.method == b.method) {
+        let undisturbed = undisturbed(case, of_method[0].method);
+        let mut silent = false;
+        for setting in of_method {
+            // Where an alarm that lasts for less calls for nothing, none that lasts for longer does.
+            let failovers = if silent {
+                vec![Vec::new(); case.resources.len()]
+            } else {
+                alternative(case, &undisturbed, setting.sustain)
+            };
+            // Of a fleet, who calls less may be held less.
+            silent = case.resources.len() == 1 && failovers.iter().all(Vec::is_empty);
+            all.push(scores(case, &failovers));
         }
-        all.push(scores(case, &failovers));
     }
     all
 }
 
-fn alternative(case: &Case, setting: Setting) -> Vec<Vec<Failover>> {
+fn undisturbed(case: &Case, method: Method) -> Vec<Undisturbed> {
+    let records = case.resources.iter().map(|resource| &resource.record);
+    records
+        .map(|record| Undisturbed::new(record, method, case.context))
+        .collect()
+}
+
+fn alternative(case: &Case, undisturbed: &[Undisturbed], sustain: u32) -> Vec<Vec<Failover>> {
     let records: Vec<&Record> = case.resources.iter().map(|r| &r.record).collect();
     let Some(first) = case.resources.first() else {
         return Vec::new();
     };
-    act(&records, setting, case.context, Guards::from(&first.policy))
+    act(
+        &records,
+        undisturbed,
+        sustain,
+        case.context,
+        Guards::from(&first.policy),
+    )
 }
 
 fn scores(case: &Case, failovers: &[Vec<Failover>]) -> Vec<Score> {
@@ -219,10 +234,14 @@ fn test_all(
     let per_case = jobs::map(workers, ids, |id| -> Result<_> {
         let case = source.make(*id)?;
         let of = |chosen: &Chosen| {
-            let best = scores(&case, &alternative(&case, chosen.best));
-            let front: Vec<Vec<Score>> = (chosen.front.iter())
-                .map(|setting| scores(&case, &alternative(&case, *setting)))
-                .collect();
+            let settings: Vec<Setting> =
+                chosen.front.iter().copied().chain([chosen.best]).collect();
+            let run = |setting: &Setting| {
+                let undisturbed = undisturbed(&case, setting.method);
+                scores(&case, &alternative(&case, &undisturbed, setting.sustain))
+            };
+            let mut front: Vec<Vec<Score>> = settings.iter().map(run).collect();
+            let best = front.pop().unwrap_or_default();
             let limit = chosen.believes.map(|method| believed(&case, method));
             (best, front, limit)
         };

@@ -20,7 +20,7 @@ use super::{Context, Detector, Window, normal_beyond_limit};
 /// Steps before the first fit.
 const FIT_AT: usize = 30;
 /// Steps between two fits.
-const REFIT_AFTER: usize = 120;
+const REFIT_AFTER: usize = 240;
 /// The 97.5 % quantile of the standard normal distribution.
 const TWO_SIDED_95: f64 = 1.959_964;
 /// The longest gap that is filled with missing steps; a longer one starts anew.

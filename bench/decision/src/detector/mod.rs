@@ -99,13 +99,11 @@ impl Kind {
                 &[0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0],
                 |window, limit| Method::PredictLinear { window, limit },
             ),
-            Self::DoubleExponential => [0.6, 1.0, 1.5, 2.0, 3.0]
+            Self::DoubleExponential => [0.7, 1.0, 1.5, 2.5]
                 .into_iter()
                 .flat_map(|limit| {
                     let factors = [
                         (0.05, 0.01),
-                        (0.05, 0.05),
-                        (0.1, 0.01),
                         (0.1, 0.05),
                         (0.3, 0.05),
                         (0.3, 0.1),
@@ -132,7 +130,7 @@ impl Kind {
                 &[5.0, 10.0, 20.0, 50.0, 100.0, 300.0],
                 |slack, limit| Method::Cusum { slack, limit },
             ),
-            Self::Arima => [120, 480]
+            Self::Arima => [120, 360]
                 .into_iter()
                 .flat_map(|window| Rule::ALL.map(|rule| Method::Arima { window, rule }))
                 .collect(),
