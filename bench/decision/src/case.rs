@@ -29,8 +29,7 @@ use crate::score::{Course, Harm};
 /// One scenario, made.
 #[derive(Debug)]
 pub(crate) struct Case {
-    /// The number of its family.
-    pub(crate) family: usize,
+    pub(crate) id: Id,
     pub(crate) context: Context,
     pub(crate) resources: Vec<Resource>,
 }
@@ -47,7 +46,7 @@ pub(crate) struct Resource {
 }
 
 /// Names a scenario.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Id {
     /// The number of its family.
     pub(crate) family: usize,
@@ -185,6 +184,18 @@ impl Source {
             .collect()
     }
 
+    /// The scenario that is meant by `family:seed`.
+    pub(crate) fn named(&self, text: &str) -> Result<Id> {
+        let (name, seed) = text.split_once(':').unwrap_or((text, "0"));
+        let family = self.kinds.iter().position(|kind| kind.name() == name);
+        Ok(Id {
+            family: family.with_context(|| format!("there is no family `{name}`"))?,
+            seed: seed
+                .parse()
+                .with_context(|| format!("`{seed}` is no seed; say FAMILY:SEED"))?,
+        })
+    }
+
     /// Makes one of them.
     pub(crate) fn make(&self, id: Id) -> Result<Case> {
         let kind = self.kinds[id.family];
@@ -209,7 +220,7 @@ impl Source {
             horizon: policy.horizon.as_secs_f64(),
         };
         Ok(Case {
-            family: id.family,
+            id,
             context,
             resources,
         })
@@ -253,7 +264,8 @@ impl Source {
             })
             .collect();
         let cut = Cut {
-            resource: series.name.clone(),
+            // A file's place is not a name.
+            resource: series.name.replace('/', "."),
             path: "value".into(),
             approved,
             limits: Limits {
@@ -302,6 +314,24 @@ fn harm(made: &Made, record: &Record, ramp_from: Option<Timestamp>) -> Option<Ha
         onset: seconds(ramp_from.or(truth.onset)?),
         at: seconds(truth.harm_at?),
     })
+}
+
+#[cfg(test)]
+impl Source {
+    /// Only what is cut from two made-up series of this length.
+    pub(crate) fn cut_from_made_up(length: u32) -> Self {
+        let values: Vec<f64> = (0..length).map(|i| f64::from(i * i % 17)).collect();
+        let series = |name: &str| nab::Series {
+            name: name.into(),
+            at_ms: (0..i64::from(length)).map(|i| i * 300_000).collect(),
+            values: values.clone(),
+            windows: Vec::new(),
+        };
+        Self {
+            kinds: vec![Kind::NabQuiet, Kind::NabRamp],
+            series: vec![series("real/a"), series("real/b")],
+        }
+    }
 }
 
 #[cfg(test)]
@@ -360,21 +390,11 @@ mod tests {
 
     #[test]
     fn a_trace_stays_inside_its_limits_until_its_ramp_takes_it_out() {
-        let values: Vec<f64> = (0..3000_u32).map(|i| f64::from(i * i % 17)).collect();
-        let series = |name: &str| nab::Series {
-            name: name.into(),
-            at_ms: (0..3000).map(|i| i * 300_000).collect(),
-            values: values.clone(),
-            windows: Vec::new(),
-        };
-        let source = Source {
-            kinds: vec![Kind::NabQuiet, Kind::NabRamp],
-            series: vec![series("a"), series("b")],
-        };
+        let source = Source::cut_from_made_up(3000);
         for seed in 0..4 {
             let quiet = source.make(Id { family: 0, seed }).unwrap();
             assert_eq!(quiet.resources[0].harm, None);
-            let name = if seed % 2 == 0 { "a" } else { "b" };
+            let name = if seed % 2 == 0 { "real.a" } else { "real.b" };
             assert_eq!(quiet.resources[0].name.as_str(), name);
             let ramp = source.make(Id { family: 1, seed }).unwrap();
             let harm = ramp.resources[0].harm.unwrap();

@@ -49,10 +49,11 @@ pub(crate) enum Who {
     Alternative(Kind),
 }
 
-/// Runs all of it. `say` is told how far it is.
+/// Runs all of it, with Evenkeel at `tolerances` and the default one, and the alternatives of `kinds`. `say` is told how far it is.
 pub(crate) fn evaluate(
     source: &Source,
     ids: &[Id],
+    (tolerances, kinds): (&[f64], &[Kind]),
     workers: usize,
     say: &dyn Fn(&str),
 ) -> Result<Vec<Contender>> {
@@ -64,9 +65,9 @@ pub(crate) fn evaluate(
     };
     let (training, testing) = (half(true), half(false));
     say(&format!("tuning on {} scenarios", training.len()));
-    let tuned = tune_all(source, &training, workers)?;
+    let tuned = tune_all(source, &training, kinds, workers)?;
     say(&format!("alternatives on {} scenarios", testing.len()));
-    let mut contenders = evenkeel_all(source, &testing, workers, say)?;
+    let mut contenders = evenkeel_all(source, &testing, tolerances, workers, say)?;
     contenders.extend(test_all(source, &testing, workers, &tuned)?);
     Ok(contenders)
 }
@@ -91,9 +92,10 @@ fn believing() -> Vec<Method> {
     linear.into_iter().chain(arima).collect()
 }
 
-fn tune_all(source: &Source, ids: &[Id], workers: usize) -> Result<Vec<Chosen>> {
-    let settings: Vec<Setting> = Kind::ALL.into_iter().flat_map(Setting::grid).collect();
-    let believers = believing();
+fn tune_all(source: &Source, ids: &[Id], kinds: &[Kind], workers: usize) -> Result<Vec<Chosen>> {
+    let settings: Vec<Setting> = kinds.iter().copied().flat_map(Setting::grid).collect();
+    let mut believers = believing();
+    believers.retain(|method| kinds.contains(&method.kind()));
     let per_case = jobs::map(workers, ids, |id| -> Result<_> {
         let case = source.make(*id)?;
         let scores = score_settings(&case, &settings);
@@ -120,7 +122,7 @@ fn tune_all(source: &Source, ids: &[Id], workers: usize) -> Result<Vec<Chosen>> 
             .and_then(|i| beliefs[i].brier())
             .unwrap_or(f64::INFINITY)
     };
-    let chosen = Kind::ALL.into_iter().filter_map(|kind| {
+    let chosen = kinds.iter().copied().filter_map(|kind| {
         let own: Vec<usize> = (0..settings.len())
             .filter(|i| settings[*i].method.kind() == kind)
             .collect();
@@ -185,15 +187,7 @@ fn alternative(case: &Case, undisturbed: &[Undisturbed], sustain: u32) -> Vec<Ve
 fn scores(case: &Case, failovers: &[Vec<Failover>]) -> Vec<Score> {
     let pairs = case.resources.iter().zip(failovers);
     pairs
-        .map(|(r, failovers)| {
-            score(
-                case.family,
-                r.harm,
-                case.context.horizon,
-                &r.record,
-                failovers,
-            )
-        })
+        .map(|(r, failovers)| score(case.id, r.harm, case.context.horizon, &r.record, failovers))
         .collect()
 }
 
@@ -286,11 +280,12 @@ fn test_all(
 fn evenkeel_all(
     source: &Source,
     ids: &[Id],
+    tolerances: &[f64],
     workers: usize,
     say: &dyn Fn(&str),
 ) -> Result<Vec<Contender>> {
     let default = Policy::default().risk_tolerance.get();
-    let mut tolerances: Vec<(f64, bool)> = TOLERANCES.iter().map(|r| (*r, false)).collect();
+    let mut tolerances: Vec<(f64, bool)> = tolerances.iter().map(|r| (*r, false)).collect();
     tolerances.push((default, true));
     let mut contenders = Vec::new();
     for (number, is_default) in tolerances {
@@ -326,4 +321,50 @@ fn evenkeel_all(
         });
     }
     Ok(contenders)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(workers: usize) -> Vec<Contender> {
+        let source = Source::cut_from_made_up(400);
+        let kinds = [Kind::StaticThreshold, Kind::PredictLinear];
+        evaluate(
+            &source,
+            &source.ids(8, 10),
+            (&[1.0], &kinds),
+            workers,
+            &|_| {},
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn figures_do_not_depend_on_the_number_of_threads_and_are_of_the_testing_half() {
+        let (one, three) = (run(1), run(3));
+        assert_eq!(one.len(), 4);
+        for (a, b) in one.iter().zip(&three) {
+            assert_eq!(
+                (&a.name, &a.setting, &a.scores),
+                (&b.name, &b.setting, &b.scores)
+            );
+            assert_eq!((&a.front, &a.limit), (&b.front, &b.limit));
+            let seeds: Vec<u64> = a.scores.iter().map(|score| score.id.seed).collect();
+            assert_eq!(seeds, [11, 11, 13, 13], "{}", a.name);
+        }
+    }
+
+    #[test]
+    fn what_an_undisturbed_detector_says_is_what_a_fresh_one_would() {
+        let source = Source::cut_from_made_up(400);
+        let case = source.make(Id { family: 1, seed: 5 }).unwrap();
+        let settings = Setting::grid(Kind::StaticThreshold);
+        let all = score_settings(&case, &settings);
+        for (setting, scored) in settings.iter().zip(&all) {
+            let undisturbed = undisturbed(&case, setting.method);
+            let alone = scores(&case, &alternative(&case, &undisturbed, setting.sustain));
+            assert_eq!(*scored, alone, "{setting}");
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! done, and what it says can be held against what came: that is the second pass, for the reliability.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use evenkeel_core::failover::{Capabilities, Outcome};
@@ -53,6 +54,34 @@ pub(crate) fn act(case: &Case, tolerance: RiskTolerance) -> Vec<Vec<Failover>> {
         },
     );
     failovers
+}
+
+/// What was decided on each resource of a scenario and is worth a record, decision by decision, one a line.
+pub(crate) fn story(case: &Case, tolerance: RiskTolerance) -> String {
+    let mut out = String::new();
+    for resource in &case.resources {
+        let _ = writeln!(
+            out,
+            "{}: horizon {} s, step {} s, until {} s, {:?}",
+            resource.name,
+            case.context.horizon,
+            case.context.step,
+            resource.record.end(),
+            resource.harm
+        );
+    }
+    replay(case, tolerance, Mode::Act, |_, resource, at, step| {
+        if step.decision.notable {
+            let _ = writeln!(
+                out,
+                "{:>9} {} {}",
+                at.since(resource.record.start).as_secs(),
+                resource.name,
+                step.decision.explanation.reason.sentence()
+            );
+        }
+    });
+    out
 }
 
 /// Whether what it says comes true.

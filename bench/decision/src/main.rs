@@ -9,7 +9,6 @@
 //!
 //! Deterministic: the same options give the same figures, on any number of threads.
 
-// Counts and sizes are small; what is drawn and printed needs no more digits.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // The figures are the point.
 
 mod actor;
@@ -32,8 +31,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Parser;
+use evenkeel_core::policy::{Policy, RiskTolerance};
 
 use crate::case::Source;
+use crate::detector::Kind;
 use crate::report::Report;
 
 #[derive(Debug, Parser)]
@@ -54,6 +55,12 @@ struct Options {
     /// Only these families; may be said several times.
     #[arg(long, value_delimiter = ',')]
     families: Vec<String>,
+    /// No evaluation, but what Evenkeel decided on one scenario by default.
+    #[arg(long, value_name = "FAMILY:SEED")]
+    story: Option<String>,
+    /// At this risk tolerance, for a story.
+    #[arg(long, requires = "story")]
+    risk_tolerance: Option<f64>,
     /// Print the JSON document instead of the tables.
     #[arg(long)]
     json: bool,
@@ -73,8 +80,23 @@ fn main() -> Result<()> {
     }
     let workers = usize::from(options.jobs);
     let source = Source::new(&options.families, &directory)?;
+    if let Some(story) = &options.story {
+        let case = source.make(source.named(story)?)?;
+        let tolerance = match options.risk_tolerance {
+            Some(number) => RiskTolerance::new(number)?,
+            None => Policy::default().risk_tolerance,
+        };
+        print!("{}", evenkeel::story(&case, tolerance));
+        return Ok(());
+    }
     let ids = source.ids(options.scenarios, options.seed_offset);
-    let contenders = evaluate::evaluate(&source, &ids, workers, &|what| eprintln!("{what}"))?;
+    let contenders = evaluate::evaluate(
+        &source,
+        &ids,
+        (&evaluate::TOLERANCES, &Kind::ALL),
+        workers,
+        &|what| eprintln!("{what}"),
+    )?;
     let nab = if options.families.is_empty() {
         eprintln!("NAB");
         nab::run(&directory, workers)?

@@ -15,6 +15,7 @@
 use serde::Serialize;
 
 use crate::actor::Failover;
+use crate::case::Id;
 use crate::record::Record;
 
 /// How a drift comes to harm.
@@ -38,8 +39,7 @@ pub(crate) struct Harm {
 /// One contender over one resource.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Score {
-    /// The family, as an index into the table of families.
-    pub(crate) family: usize,
+    pub(crate) id: Id,
     pub(crate) harm: Option<Harm>,
     /// The possible lead time in seconds.
     pub(crate) possible: f64,
@@ -54,7 +54,7 @@ pub(crate) struct Score {
 
 /// Scores `failovers` over a record.
 pub(crate) fn score(
-    family: usize,
+    id: Id,
     harm: Option<Harm>,
     horizon: f64,
     record: &Record,
@@ -70,7 +70,7 @@ pub(crate) fn score(
         (Some(_) | None, _) => 0.0,
     };
     Score {
-        family,
+        id,
         harm,
         possible,
         lead,
@@ -210,7 +210,13 @@ mod tests {
                 predicted: true,
             })
             .collect();
-        score(0, harm, 1800.0, &course(), &failovers)
+        score(
+            Id { family: 0, seed: 1 },
+            harm,
+            1800.0,
+            &course(),
+            &failovers,
+        )
     }
 
     #[test]

@@ -51,6 +51,9 @@ pub(crate) struct Row {
     /// Of the probability to be beyond the limit within the horizon.
     pub(crate) limit: Option<Reliability>,
     pub(crate) limit_brier: Option<f64>,
+    /// Resource by resource; not in the document, but in a file of its own.
+    #[serde(skip)]
+    pub(crate) scores: Vec<Score>,
     /// Evenkeel's confidence in the breaches it predicts, the triggers among them, and the harm after those.
     pub(crate) breaches: Option<Reliability>,
     pub(crate) triggers: Option<Reliability>,
@@ -68,8 +71,8 @@ impl Row {
     fn new(contender: Contender, families: &[FamilyName]) -> Self {
         let scores = &contender.scores;
         let of = |holds: &dyn Fn(&Score) -> bool| Summary::of(scores.iter().filter(|s| holds(s)));
-        let groups = Group::ALL.map(|group| of(&|score| families[score.family].group == group));
-        let per_family = (0..families.len()).map(|family| of(&|score| score.family == family));
+        let groups = Group::ALL.map(|group| of(&|score| families[score.id.family].group == group));
+        let per_family = (0..families.len()).map(|family| of(&|score| score.id.family == family));
         let believed = contender.believed.as_ref();
         Self {
             all: of(&|_| true),
@@ -86,6 +89,7 @@ impl Row {
             setting: contender.setting,
             who: contender.who,
             limit: contender.limit,
+            scores: contender.scores,
         }
     }
 
@@ -149,6 +153,7 @@ impl Report {
         let files = [
             ("decision.txt", self.text()),
             ("decision.json", serde_json::to_string_pretty(self)?),
+            ("each.csv", table::each(self)),
             ("recall.svg", plot::recall(self)),
             ("reliability.svg", plot::reliability(self)),
         ];

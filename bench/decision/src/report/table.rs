@@ -176,6 +176,34 @@ fn nab(report: &Report) -> String {
     aligned(&lines)
 }
 
+/// Resource by resource, as comma-separated values; seconds since the first probe.
+pub(super) fn each(report: &Report) -> String {
+    let mut out = String::from(
+        "contender,family,seed,onset_s,harm_s,first_s,possible_s,lead_s,false,in_harm_s\n",
+    );
+    let seconds = |value: Option<f64>| value.map_or(String::new(), |s| format!("{s:.0}"));
+    for row in &report.rows {
+        for s in &row.scores {
+            let (onset, harm) = (s.harm.map(|h| h.onset), s.harm.map(|h| h.at));
+            let _ = writeln!(
+                out,
+                "\"{}\",{},{},{},{},{},{:.0},{:.0},{},{:.0}",
+                row.name,
+                report.families[s.id.family].name,
+                s.id.seed,
+                seconds(onset),
+                seconds(harm),
+                seconds(s.first),
+                s.possible,
+                s.lead,
+                s.false_failovers,
+                s.harm_seconds
+            );
+        }
+    }
+    out
+}
+
 fn share(value: Option<f64>) -> String {
     value.map_or("-".into(), |value| format!("{value:.3}"))
 }
