@@ -4,58 +4,20 @@
 // Clippy spares `unwrap` in functions marked as tests, but not in what they share.
 #![allow(clippy::unwrap_used)]
 
+mod shared;
+
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Cursor;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use evenkeel_api::Client;
-use evenkeel_cli::render::Style;
-use evenkeel_cli::{CliError, Invocation, Screen, Session, execute, try_parse_from};
 use evenkeel_core::Timestamp;
 use serde_json::Value;
-use tempfile::TempDir;
+use shared::{Done, Files, root, run_command, shown};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixListener;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-struct Done {
-    outcome: Result<(), CliError>,
-    out: String,
-    err: String,
-}
-
-/// Runs a command line, at a terminal where `at_terminal`.
 async fn run_at(socket: &Path, line: &[&str], at_terminal: bool) -> Done {
-    let line = ["evenkeel", "backtest"].iter().chain(line);
-    let Ok(Invocation::Remote(command, _)) = try_parse_from(line.clone()) else {
-        panic!("{:?} is not understood", line.collect::<Vec<_>>());
-    };
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let mut session = Session {
-        client: Client::new(socket),
-        out: &mut out,
-        err: &mut err,
-        input: &mut Cursor::new(Vec::new()),
-        screen: Screen {
-            style: Style::PLAIN,
-            can_ask: at_terminal,
-            live: at_terminal,
-        },
-        clock: &|| Timestamp::from_millis(1_795_562_045_000),
-        poll: Duration::from_millis(1),
-    };
-    let outcome = execute(command, &mut session).await;
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Done {
-        outcome,
-        out: text(out),
-        err: text(err),
-    }
+    run_command("backtest", socket, line, at_terminal).await
 }
 
 async fn run(line: &[&str]) -> Done {
@@ -66,21 +28,6 @@ async fn document(line: &[&str]) -> Value {
     let done = run(&[line, &["--json"]].concat()).await;
     done.outcome.unwrap();
     serde_json::from_str(&done.out).unwrap()
-}
-
-/// Files of a directory that goes with the test.
-struct Files(TempDir);
-
-impl Files {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn write(&self, name: &str, text: &str) -> String {
-        let path = self.0.path().join(name);
-        fs::write(&path, text).unwrap();
-        path.display().to_string()
-    }
 }
 
 /// A season of eight with some noise, made of integers.
@@ -434,18 +381,6 @@ fn history() -> String {
         "aggregation": null, "points": (0..60).map(point).collect::<Vec<_>>(), "band": null,
     })
     .to_string()
-}
-
-/// The commands of a page, each with what it is said to answer.
-fn shown(page: &str) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    for block in page.split("```console\n").skip(1) {
-        let block = block.split("```").next().unwrap();
-        let (command, answer) = block.split_once('\n').unwrap();
-        let command = command.strip_prefix("$ ").expect("a command first");
-        found.push((command.to_owned(), answer.to_owned()));
-    }
-    found
 }
 
 /// The words, with numbers made alike: scores change with the models.

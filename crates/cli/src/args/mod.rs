@@ -3,6 +3,7 @@
 mod acting;
 mod backtest;
 mod local;
+mod simulate;
 mod span;
 
 use std::ffi::OsString;
@@ -16,6 +17,7 @@ use crate::render::ColourChoice;
 pub use acting::{AcceptArgs, ActArgs, ActFlags, ApproveArgs, PauseArgs, RehearseArgs, WindowArgs};
 pub use backtest::{BacktestArgs, Season};
 pub use local::{CheckArgs, DemoArgs, InitArgs, LocalCommand, LogLevel, RunArgs};
+pub use simulate::{SimulateArgs, Sustained};
 pub use span::{Moment, parse_moment, parse_span};
 
 /// Predicts configuration drift and fails over to a known-good clone before it does harm.
@@ -94,7 +96,7 @@ enum Command {
     },
 }
 
-/// Everything that the running daemon is asked for; `backtest` asks it only for stored history.
+/// Everything that the running daemon is asked for; `backtest` and `simulate` need it only for stored history.
 #[derive(Clone, Debug, Subcommand)]
 pub enum RemoteCommand {
     /// Show all resources at a glance, or one in full
@@ -110,6 +112,8 @@ pub enum RemoteCommand {
     Forecast(ForecastArgs),
     /// Tell how well each model would have forecast series that are known by now
     Backtest(Box<BacktestArgs>),
+    /// Replay a scenario, and tell what would have been decided and how often that was wrong
+    Simulate(Box<SimulateArgs>),
     /// Look at the standby copy, sync and rehearse it
     #[command(subcommand)]
     Clone(CloneCommand),
@@ -408,6 +412,8 @@ mod tests {
             "evenkeel backtest --csv load.csv --season 24 --season 168 --models mixture,drift",
             "evenkeel backtest --m4 train.csv test.csv --limit 50 --jobs 2 --json --each",
             "evenkeel backtest --resource web --property memory/used --since 30d --plot plots",
+            "evenkeel simulate --scenario leak.toml --seed 7 --risk-tolerance 0.5 --sustain 2/4",
+            "evenkeel simulate --scenario leak.toml --what-if 0,0.5,1 --jobs 2 --json",
             "evenkeel clone list web",
             "evenkeel clone sync web --yes --no-wait",
             "evenkeel clone rehearse web --generation g3 --dry-run",
@@ -480,6 +486,9 @@ mod tests {
         refused("evenkeel backtest --csv a.csv --m4 b.csv c.csv", "--m4");
         refused("evenkeel backtest --csv a.csv --models oracle", "mixture");
         refused("evenkeel backtest --m4 b.csv c.csv --stride 2", "--stride");
+        refused("evenkeel simulate", "--scenario");
+        refused("evenkeel simulate --scenario a --what-if 0,2", "0 to 1");
+        refused("evenkeel simulate --scenario a --what-if 0 --all", "--all");
     }
 
     #[test]

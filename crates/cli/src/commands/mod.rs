@@ -12,6 +12,7 @@ mod forecast;
 mod history;
 mod properties;
 mod saga;
+mod simulate;
 mod status;
 
 use crate::args::{AuditCommand, BaselineCommand, CloneCommand, RemoteCommand, SagaCommand};
@@ -40,6 +41,7 @@ pub async fn execute(command: RemoteCommand, session: &mut Session<'_>) -> Resul
         RemoteCommand::History(args) => history::history(session, &args).await,
         RemoteCommand::Forecast(args) => forecast::forecast(session, &args).await,
         RemoteCommand::Backtest(args) => backtest::backtest(session, &args).await,
+        RemoteCommand::Simulate(args) => simulate::simulate(session, &args).await,
         RemoteCommand::Clone(CloneCommand::List(args)) => clones::list(session, &args).await,
         RemoteCommand::Clone(CloneCommand::Sync(args)) => act::sync(session, &args).await,
         RemoteCommand::Clone(CloneCommand::Rehearse(args)) => act::rehearse(session, &args).await,

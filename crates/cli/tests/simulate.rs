@@ -1,0 +1,234 @@
+//! `evenkeel simulate` as it is typed: scenarios in, decisions and scores out. What the page of the
+//! documentation shows is run here, too.
+
+// Clippy spares `unwrap` in functions marked as tests, but not in what they share.
+#![allow(clippy::unwrap_used)]
+
+mod shared;
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use shared::{Done, Files, root, run_command, shown};
+
+async fn run(line: &[&str]) -> Done {
+    run_command("simulate", Path::new("/nowhere"), line, false).await
+}
+
+async fn document(line: &[&str]) -> Value {
+    let done = run(&[line, &["--json"]].concat()).await;
+    done.outcome.unwrap();
+    serde_json::from_str(&done.out).unwrap()
+}
+
+fn example(name: &str) -> String {
+    let path = root().join("examples/scenarios").join(name);
+    path.display().to_string()
+}
+
+/// A number that is as approved for two days, and then rises to its limit within one.
+const RISING: &str = r#"
+length = "3d"
+step = "5m"
+[policy]
+horizon = "6h"
+[[resource]]
+name = "web"
+[[resource.property]]
+path = "load"
+approved = 10
+limits = { upper = 100 }
+course = [{ noise = { sd = 1 } }, { ramp = { at = "2d", by = 100, over = "1d" } }]
+[[resource.property]]
+path = "quiet"
+approved = 5
+tolerance = 1
+"#;
+
+#[tokio::test]
+async fn a_ramp_is_met_in_time_and_every_number_agrees() {
+    let files = Files::new();
+    let file = files.write("rising.toml", RISING);
+    let answer = document(&["--scenario", &file]).await;
+    assert_eq!(answer["resources"], serde_json::json!(["web"]));
+    assert_eq!(answer["source"]["seed"], 0);
+    let summary = &answer["summary"];
+    assert_eq!(summary["evaluations"], 3 * 288);
+    assert_eq!(
+        (&summary["harms"], &summary["in_time"]),
+        (&1.into(), &1.into())
+    );
+    assert_eq!(summary["missed"], 0);
+    let harm = &answer["harms"][0];
+    assert_eq!(
+        (&harm["property"], &harm["met"]),
+        (&"load".into(), &"in_time".into())
+    );
+    assert_eq!(harm["onset"], "2026-01-07T00:00:00.000Z");
+    let (lead, possible) = (
+        harm["lead_s"].as_f64().unwrap(),
+        harm["possible_s"].as_f64().unwrap(),
+    );
+    assert!(0.0 < lead && lead < possible, "{harm}");
+    assert_eq!(summary["lead_time"]["median_s"], harm["lead_s"]);
+    let decisions = answer["decisions"].as_array().unwrap();
+    let failovers: Vec<&Value> = decisions
+        .iter()
+        .filter(|d| d["reason"] == "fail_over")
+        .collect();
+    assert_eq!(
+        failovers.len() as u64,
+        summary["failovers"].as_u64().unwrap()
+    );
+    assert!(
+        failovers
+            .iter()
+            .any(|failover| failover["at"] == harm["failover_at"])
+    );
+}
+
+#[tokio::test]
+async fn a_policy_that_may_not_act_misses_what_it_sees() {
+    let files = Files::new();
+    let text = RISING.replace("[policy]", "[policy]\nmode = \"advise\"");
+    let file = files.write("advised.toml", &text);
+    let answer = document(&["--scenario", &file]).await;
+    let summary = &answer["summary"];
+    assert_eq!(
+        (&summary["failovers"], &summary["missed"]),
+        (&0.into(), &1.into())
+    );
+    assert!(
+        summary["held_back"]["mode"].as_u64().unwrap() > 0,
+        "{summary}"
+    );
+}
+
+#[tokio::test]
+async fn the_same_seed_gives_the_same_answer_and_another_seed_another() {
+    let leak = example("leak.toml");
+    let once = run(&["--scenario", &leak, "--json"]).await.out;
+    assert_eq!(once, run(&["--scenario", &leak, "--json"]).await.out);
+    let other = run(&["--scenario", &leak, "--json", "--seed", "99"])
+        .await
+        .out;
+    assert_ne!(once, other);
+}
+
+#[tokio::test]
+async fn a_what_if_is_each_of_its_runs_whatever_the_number_of_jobs() {
+    let rollout = example("rollout.toml");
+    let line = ["--scenario", &rollout, "--json", "--what-if", "0,0.3,1"];
+    let alone = run(&[&line[..], &["--jobs", "1"]].concat()).await.out;
+    let together = run(&[&line[..], &["--jobs", "3"]].concat()).await.out;
+    assert_eq!(alone, together);
+    let answer: Value = serde_json::from_str(&alone).unwrap();
+    let by_default = document(&["--scenario", &rollout]).await;
+    assert_eq!(answer["what_if"][1]["summary"], by_default["summary"]);
+    assert_eq!(answer["what_if"][1]["harms"], by_default["harms"]);
+    let wide = document(&["--scenario", &rollout, "--risk-tolerance", "1"]).await;
+    assert_eq!(answer["what_if"][2]["summary"], wide["summary"]);
+    // The fleet drifts together: what the first ones are failed over for is held for the others.
+    assert!(
+        by_default["summary"]["held_back"]["shared fate"]
+            .as_u64()
+            .unwrap()
+            > 0
+    );
+}
+
+#[tokio::test]
+async fn options_are_laid_over_the_policy_of_the_file() {
+    let leak = example("leak.toml");
+    let line = [
+        "--scenario",
+        &leak,
+        "--min-confidence",
+        "0.99",
+        "--sustain",
+        "4/6",
+    ];
+    let line = [&line[..], &["--when", "latest-safe", "--horizon", "90m"]].concat();
+    let settings = document(&line).await["settings"].clone();
+    assert_eq!(settings["min_confidence"], 0.99);
+    assert_eq!(settings["sustain"], serde_json::json!([4, 6]));
+    assert_eq!(settings["when"], "latest-safe");
+    assert_eq!(settings["horizon_s"], 5400.0);
+    let short = run(&["--scenario", &leak, "--horizon", "1s"]).await;
+    let error = short.outcome.unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("--horizon"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_scenario_is_told_with_its_place() {
+    let files = Files::new();
+    let file = files.write("wrong.toml", &RISING.replace("sd = 1", "sd = \"much\""));
+    let error = run(&["--scenario", &file]).await.outcome.unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    let line = RISING
+        .lines()
+        .position(|line| line.contains("sd = 1"))
+        .unwrap()
+        + 1;
+    assert!(
+        error.to_string().starts_with(&format!("{file}:{line}:")),
+        "{error}"
+    );
+    let gone = run(&["--scenario", "/no/such.toml"])
+        .await
+        .outcome
+        .unwrap_err();
+    assert_eq!(gone.exit_code(), 1);
+}
+
+#[tokio::test]
+async fn a_person_sees_progress_and_the_page_is_cut_short_unless_all_is_asked_for() {
+    let leak = example("leak.toml");
+    let line = ["--scenario", &leak];
+    let done = run_command("simulate", Path::new("/nowhere"), &line, true).await;
+    assert!(done.err.contains("100 %"), "{}", done.err);
+    let short = run(&line).await;
+    assert!(short.err.is_empty());
+    let long = run(&["--scenario", &leak, "--all"]).await;
+    assert!(short.out.lines().count() < long.out.lines().count());
+    assert!(short.out.contains("--all shows them") && !long.out.contains("--all"));
+}
+
+/// What of a page does not change with the models: lines without numbers, and the words that others
+/// begin with.
+fn skeleton(page: &str) -> Vec<&str> {
+    page.lines().filter_map(|line| fixed(line.trim())).collect()
+}
+
+fn fixed(line: &str) -> Option<&str> {
+    if !line.contains(|c: char| c.is_ascii_digit()) {
+        return (!line.is_empty()).then_some(line);
+    }
+    let first = line.split_whitespace().next()?;
+    first.chars().all(char::is_alphabetic).then_some(first)
+}
+
+#[tokio::test]
+async fn the_page_shows_what_the_command_answers() {
+    let page = fs::read_to_string(root().join("docs/simulate.md")).unwrap();
+    let mut checked = 0;
+    for (command, answer) in shown(&page) {
+        let Some(line) = command.strip_prefix("evenkeel simulate ") else {
+            panic!("`{command}` is no simulation");
+        };
+        let line = line.replace("examples/", &format!("{}/examples/", root().display()));
+        let line: Vec<&str> = line.split(' ').collect();
+        let done = run(&line).await;
+        done.outcome.unwrap();
+        assert_eq!(
+            skeleton(&done.out),
+            skeleton(&answer),
+            "{command}:\n{}",
+            done.out
+        );
+        checked += 1;
+    }
+    assert!(checked > 1);
+}
