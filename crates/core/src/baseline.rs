@@ -51,8 +51,11 @@ impl Baseline {
 
     fn differences(&self, probe: &Probe, about: impl Fn(Origin) -> bool) -> Vec<Difference> {
         let mut differences = Vec::new();
+        let mut ahead = probe.properties.iter().peekable();
         for (path, approved) in self.properties.iter().filter(|(_, p)| about(p.origin)) {
-            let found = probe.properties.get(path);
+            // Both are in the order of paths, so one walk through each finds all pairs.
+            while ahead.next_if(|(other, _)| *other < path).is_some() {}
+            let found = ahead.next_if(|(other, _)| *other == path).map(|(_, p)| p);
             if found.is_none() && probe.is_unreadable(path) {
                 continue;
             }
@@ -67,8 +70,11 @@ impl Baseline {
                 });
             }
         }
-        let appeared = (probe.properties.iter())
-            .filter(|(path, found)| about(found.origin) && !self.properties.contains_key(*path));
+        let mut ahead = self.properties.keys().peekable();
+        let appeared = (probe.properties.iter()).filter(|(path, found)| {
+            while ahead.next_if(|known| known < path).is_some() {}
+            about(found.origin) && ahead.peek() != Some(path)
+        });
         differences.extend(appeared.map(|(path, found)| Difference {
             path: path.clone(),
             approved: None,

@@ -11,6 +11,7 @@
 
 pub mod learned;
 pub mod refit;
+mod roster;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -23,12 +24,13 @@ use crate::forecast::{Forecast, Forecaster, ForecasterFactory, HorizonGrid, Mode
 use crate::ids::PropertyPath;
 use crate::measure::Measured;
 use crate::outlook::{Breach, PropertyOutlook};
-use crate::policy::{Policy, Tolerance};
+use crate::policy::{Policy, PropertyRule, Tolerance};
 use crate::property::{Observed, Origin, Probe, Severity};
 use crate::time::Timestamp;
 
 use self::learned::Keeping;
 use self::refit::Refitting;
+use self::roster::Roster;
 
 /// What was learned of one property.
 #[derive(Debug)]
@@ -68,6 +70,8 @@ impl Seen {
 pub struct Watch {
     grid: HorizonGrid,
     trackers: BTreeMap<PropertyPath, Tracker>,
+    /// What is watched, and the rule about each.
+    roster: Roster,
     /// Properties that are not watched any longer, since this was last asked for.
     forgotten: BTreeSet<PropertyPath>,
     /// Given to the last fork. It never starts anew, so that no fork of a former course is adopted.
@@ -91,6 +95,7 @@ impl Watch {
         Self {
             grid: grid(policy),
             trackers: BTreeMap::new(),
+            roster: Roster::default(),
             forgotten: BTreeSet::new(),
             last_ticket: 0,
         }
@@ -117,27 +122,56 @@ impl Watch {
         probe: &Probe,
         factory: &dyn ForecasterFactory,
     ) -> Vec<PropertyOutlook> {
-        let paths: BTreeSet<&PropertyPath> = baseline
-            .properties
-            .keys()
-            .chain(probe.properties.keys())
-            .collect();
-        self.trackers.retain(|path, _| {
-            let stays = paths.contains(path);
-            if !stays {
-                self.forgotten.insert(path.clone());
+        if self.roster.renew(policy, baseline, probe) {
+            self.forget_others();
+        }
+        let Self {
+            grid,
+            trackers,
+            roster,
+            ..
+        } = self;
+        let fresh = |path: &PropertyPath| Tracker::new(factory.forecaster(grid, seed(path)));
+        let mut outlooks = Vec::with_capacity(roster.len());
+        for (watched, approved, found) in roster.side_by_side(baseline, probe) {
+            let rule = watched.rule(policy);
+            if rule.is_some_and(|rule| rule.ignore)
+                || found.is_none() && probe.is_unreadable(&watched.path)
+            {
+                continue;
             }
-            stays
-        });
-        let mut outlooks: Vec<PropertyOutlook> = paths
-            .into_iter()
-            .filter(|path| !policy.rule(path).is_some_and(|rule| rule.ignore))
-            .filter(|path| probe.properties.contains_key(*path) || !probe.is_unreadable(path))
-            .map(|path| self.assess_one(policy, baseline, probe, path, factory))
-            .collect();
+            let tracker = match trackers.get_mut(&watched.path) {
+                Some(tracker) => tracker,
+                None => {
+                    (trackers.entry(watched.path.clone())).or_insert_with(|| fresh(&watched.path))
+                }
+            };
+            let one = One {
+                policy,
+                rule,
+                learned: baseline.learned.get(&watched.path).copied(),
+                path: &watched.path,
+                at: probe.at,
+                approved,
+                found,
+            };
+            outlooks.push(one.assess(tracker, || fresh(&watched.path)));
+        }
         keep_company(&mut outlooks, together_within(policy));
         outlooks.sort_by(|a, b| urgency(b).total_cmp(&urgency(a)));
         outlooks
+    }
+
+    /// Forgets what is not on the roster any longer.
+    fn forget_others(&mut self) {
+        let (roster, forgotten) = (&self.roster, &mut self.forgotten);
+        self.trackers.retain(|path, _| {
+            let stays = roster.has(path);
+            if !stays {
+                forgotten.insert(path.clone());
+            }
+            stays
+        });
     }
 
     /// Forgets what was seen of every property, but not how it scatters in control: the resource
@@ -162,41 +196,45 @@ impl Watch {
             in_control_90: tracker.forecaster.in_control_half_widths(0.9),
         })
     }
+}
 
-    fn assess_one(
-        &mut self,
-        policy: &Policy,
-        baseline: &Baseline,
-        probe: &Probe,
-        path: &PropertyPath,
-        factory: &dyn ForecasterFactory,
-    ) -> PropertyOutlook {
-        let approved = baseline.properties.get(path);
-        let found = probe.properties.get(path);
+/// One property at one probe.
+struct One<'a> {
+    policy: &'a Policy,
+    rule: Option<&'a PropertyRule>,
+    learned: Option<f64>,
+    path: &'a PropertyPath,
+    at: Timestamp,
+    approved: Option<&'a Observed>,
+    found: Option<&'a Observed>,
+}
+
+impl One<'_> {
+    /// How it stands; a tracker that counts in another tolerance makes room for a `fresh` one.
+    fn assess(&self, tracker: &mut Tracker, fresh: impl FnOnce() -> Tracker) -> PropertyOutlook {
+        let Self {
+            approved, found, ..
+        } = *self;
         let any = found.or(approved);
         let origin = any.map_or(Origin::Configuration, |p| p.origin);
-        let rule = policy.rule(path);
+        let rule = self.rule;
         let tolerance = rule.map_or(Tolerance::Learned, |rule| rule.tolerance);
-        let learned = baseline.learned.get(path).copied();
-        let scale = Scale::resolve(tolerance, approved.map(|p| &p.value), origin, learned);
         let (approved_value, found_value) = (approved.map(|p| &p.value), found.map(|p| &p.value));
+        let scale = Scale::resolve(tolerance, approved_value, origin, self.learned);
         let deviation = deviation(approved_value, found_value, scale);
         let unit = unit(rule.and_then(|rule| rule.unit.as_deref()), any);
         let seen = Seen {
-            at: probe.at,
+            at: self.at,
             deviation,
             measured: Measured::new(approved_value, found_value, scale, unit.as_deref()),
         };
-
-        let fresh = || Tracker::new(factory.forecaster(&self.grid, seed(path)));
-        let tracker = self.trackers.entry(path.clone()).or_insert_with(fresh);
         if !tracker.keeping.holds_under(tracker.scale, scale) {
             *tracker = fresh();
         }
         tracker.scale = Some(scale);
-        let (band, forecast, onset) = tracker.take(policy, seen);
+        let (band, forecast, onset) = tracker.take(self.policy, seen);
         PropertyOutlook {
-            path: path.clone(),
+            path: self.path.clone(),
             severity: rule
                 .and_then(|rule| rule.severity)
                 .unwrap_or(default_severity(origin)),
@@ -207,7 +245,7 @@ impl Watch {
             place: any.and_then(|p| p.place.clone()),
             deviation,
             band,
-            breach: breach(policy, band, deviation, forecast.as_ref()),
+            breach: breach(self.policy, band, deviation, forecast.as_ref()),
             onset,
             forecast,
             company: None,
