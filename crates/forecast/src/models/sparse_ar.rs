@@ -233,7 +233,8 @@ impl SparseAr {
         for _ in 0..reach {
             let end = path.len();
             let mut next = self.intercept;
-            for (lag, coefficient) in self.lags.iter().zip(&self.coefficients) {
+            // The newest value comes last: all else can be added up while it is still being worked out.
+            for (lag, coefficient) in self.lags.iter().zip(&self.coefficients).rev() {
                 next += coefficient * path[end - usize::from(*lag)];
             }
             path.push(next.clamp(low, high));
@@ -265,9 +266,7 @@ impl SparseAr {
     /// from anything seen, and would run towards it with confidence. Going where the series never was is
     /// for the trending models, which first ask for evidence.
     fn bounds(&self, recent: &[f64]) -> (f64, f64) {
-        let (low, high) = recent
-            .iter()
-            .fold(self.range, |(low, high), z| (low.min(*z), high.max(*z)));
+        let (low, high) = range_of(recent, self.range);
         let beyond = if self.memory() > SEASONAL_FROM {
             BEYOND * (high - low)
         } else {
@@ -307,6 +306,24 @@ impl SparseAr {
         }
         Some(growth)
     }
+}
+
+/// The range of `values` and of what `known` spans. Eight at once, which do not wait for each other.
+fn range_of(values: &[f64], known: (f64, f64)) -> (f64, f64) {
+    const LANES: usize = 8;
+    let lower = |a: f64, b: f64| if b < a { b } else { a };
+    let higher = |a: f64, b: f64| if b > a { b } else { a };
+    let (mut low, mut high) = ([known.0; LANES], [known.1; LANES]);
+    let (lanes, rest) = values.as_chunks::<LANES>();
+    for some in lanes {
+        for lane in 0..LANES {
+            low[lane] = lower(low[lane], some[lane]);
+            high[lane] = higher(high[lane], some[lane]);
+        }
+    }
+    let all_low = low.into_iter().chain(rest.iter().copied());
+    let all_high = high.into_iter().chain(rest.iter().copied());
+    (all_low.fold(known.0, lower), all_high.fold(known.1, higher))
 }
 
 fn name(shape: &Shape) -> String {
