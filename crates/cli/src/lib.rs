@@ -13,6 +13,7 @@ mod commands;
 mod error;
 mod follow;
 pub mod render;
+mod series;
 mod session;
 
 use std::io::{self, IsTerminal as _, Write};

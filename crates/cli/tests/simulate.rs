@@ -6,6 +6,7 @@
 
 mod shared;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -231,4 +232,93 @@ async fn the_page_shows_what_the_command_answers() {
         checked += 1;
     }
     assert!(checked > 1);
+}
+
+/// A disk that fills: flat for two days at a sample every ten minutes, then half a percent an hour.
+fn disk() -> String {
+    let mut text = "timestamp,value\n".to_owned();
+    for sample in 0..720_u32 {
+        let hours = f64::from(sample) / 6.0;
+        let grown = (hours - 48.0).max(0.0) * 0.5;
+        let noise = f64::from(sample * 7 % 5) * 0.1;
+        let at = 1_767_571_200 + i64::from(sample) * 600;
+        writeln!(text, "{at},{}", 60.0 + grown + noise).unwrap();
+    }
+    text
+}
+
+#[tokio::test]
+async fn a_record_is_replayed_and_harm_is_what_was_seen_in_it() {
+    let files = Files::new();
+    let disk = files.write("disk.csv", &disk());
+    let line = ["--csv", &disk, "--approved", "60", "--limits", ",90"];
+    let answer = document(&line).await;
+    assert_eq!(answer["source"]["kind"], "csv");
+    assert_eq!(answer["settings"]["sample_every_s"], 600.0);
+    let (harm, summary) = (&answer["harms"][0], &answer["summary"]);
+    assert_eq!(
+        (&harm["property"], &harm["met"]),
+        (&"disk".into(), &"in_time".into())
+    );
+    // 60 hours after the flat two days, a little sooner by the noise.
+    let at = harm["harm_at"].as_str().unwrap();
+    assert!(at.starts_with("2026-01-09T1"), "{at}");
+    assert_eq!(
+        (&harm["onset"], &summary["false"]),
+        (&Value::Null, &Value::Null)
+    );
+    let wide = ["--csv", &disk, "--approved", "60", "--tolerance", "500%"];
+    let answer = document(&wide).await;
+    assert_eq!(
+        (&answer["summary"]["harms"], &answer["summary"]["failovers"]),
+        (&0.into(), &0.into())
+    );
+}
+
+#[tokio::test]
+async fn several_series_are_properties_of_one_resource_and_what_is_missing_is_unknown() {
+    let files = Files::new();
+    let file = files.write(
+        "two.csv",
+        "a,1,5\nb,1,50\na,2,5\na,3,5\nb,3,NA\na,4,5\nb,4,50.5\nb[1],4,7\n",
+    );
+    let line = ["--csv", &file, "--approved", "5", "--approved", "b=50"];
+    let line = [&line[..], &["--approved", "b[1]=7", "--tolerance", "1"]].concat();
+    let answer = document(&line).await;
+    assert_eq!(answer["summary"]["evaluations"], 4);
+    assert_eq!(answer["summary"]["harms"], 0, "nothing vanished: {answer}");
+    let beyond = document(&[&line[..], &["--limits", "b=,50.4"]].concat()).await;
+    assert_eq!(beyond["harms"][0]["property"], "b");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_record_or_what_is_said_of_it_is_told() {
+    let files = Files::new();
+    let file = files.write("a.csv", "1,5\n2,five\n");
+    let good = files.write("good.csv", "1,5\n2,5\n");
+    let check = async |line: &[&str], told: &str| {
+        let error = run(line).await.outcome.unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{line:?}");
+        assert!(error.to_string().contains(told), "{line:?}: {error}");
+    };
+    check(&["--csv", &file, "--approved", "5"], "a.csv:2:3: `five`").await;
+    check(
+        &["--csv", &good, "--approved", "x=5"],
+        "the first ones are good",
+    )
+    .await;
+    check(&["--csv", &good, "--approved", "5"], "--limits L,U").await;
+    let outside = ["--csv", &good, "--approved", "5", "--limits", "6,9"];
+    check(&outside, "does not lie between").await;
+    let both = [
+        "--csv",
+        &good,
+        "--approved",
+        "5",
+        "--limits",
+        "1,9",
+        "--tolerance",
+        "1",
+    ];
+    check(&both, "say one of them").await;
 }

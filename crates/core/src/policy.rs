@@ -140,6 +140,20 @@ pub struct PropertyRule {
     pub unit: Option<String>,
 }
 
+/// The pattern that matches `path` and nothing else.
+pub fn literal(path: &str) -> String {
+    let mut pattern = String::new();
+    for character in path.chars() {
+        match character {
+            '?' | '*' | '[' | ']' | '{' | '}' | '!' | '\\' => {
+                pattern.extend(['[', character, ']']);
+            }
+            plain => pattern.push(plain),
+        }
+    }
+    pattern
+}
+
 impl PropertyRule {
     /// A rule for the paths that `pattern` (a glob, `**` for any depth) matches.
     ///
@@ -333,6 +347,15 @@ mod tests {
             .unwrap();
         assert_eq!(found.pattern(), "nginx.conf/**");
         assert_eq!(policy.rule(&"other".into()).unwrap().pattern(), "**");
+    }
+
+    #[test]
+    fn a_literal_pattern_matches_its_path_alone() {
+        for path in ["a/b", "a[1]*", "{x,y}?", "!z", "c:\\d"] {
+            let rule = PropertyRule::new(&literal(path), Tolerance::Learned).unwrap();
+            assert!(rule.matches(&path.into()), "{path}");
+            assert!(!rule.matches(&format!("{path}x").as_str().into()), "{path}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use evenkeel_core::baseline::Baseline;
 use evenkeel_core::failover::{Capabilities, Outcome};
-use evenkeel_core::policy::{LearnedTolerances, Policy, PropertyRule, Tolerance};
+use evenkeel_core::policy::{LearnedTolerances, Policy, PropertyRule, Tolerance, literal};
 use evenkeel_core::property::Observed;
 use evenkeel_core::replay::Assumed;
 use evenkeel_core::{BaselineVersion, PropertyPath, ResourceId, Timestamp};
@@ -61,7 +61,7 @@ pub fn generate(scenario: &Scenario, seed: u64) -> Result<Generated, Problems> {
                 id: ResourceId::new(name),
                 policy: policy(scenario, resource),
                 baseline: baseline(scenario, resource),
-                assumed: assumed(scenario),
+                assumed: scenario.assumed.assumed(),
                 sync: scenario.assumed.sync,
                 scenario: Arc::clone(&shared),
                 resource: number,
@@ -150,15 +150,7 @@ fn policy(scenario: &Scenario, resource: &Resource) -> Policy {
 
 /// The rule about a property; with a pattern for all of them where there are many.
 pub(crate) fn rule(property: &Property) -> Result<PropertyRule, String> {
-    let mut pattern = String::new();
-    for character in property.path.chars() {
-        match character {
-            '?' | '*' | '[' | ']' | '{' | '}' | '!' | '\\' => {
-                pattern.extend(['[', character, ']']);
-            }
-            plain => pattern.push(plain),
-        }
-    }
+    let mut pattern = literal(&property.path);
     if property.count.is_some() {
         pattern.push_str("/*");
     }
@@ -237,17 +229,20 @@ pub(crate) fn observed(property: &Property) -> Observed {
     }
 }
 
-fn assumed(scenario: &Scenario) -> Assumed {
-    Assumed {
-        capabilities: Capabilities {
-            single_writer: false,
-            has_traffic: true,
-            has_data: false,
-            can_rehearse: true,
-        },
-        activation: scenario.assumed.activation,
-        moving: scenario.assumed.moving,
-        outcome: Outcome::Done,
-        reinstating: scenario.assumed.reinstating,
+impl scenario::Times {
+    /// What a replay assumes: a resource with traffic and no data, whose every move succeeds.
+    pub fn assumed(&self) -> Assumed {
+        Assumed {
+            capabilities: Capabilities {
+                single_writer: false,
+                has_traffic: true,
+                has_data: false,
+                can_rehearse: true,
+            },
+            activation: self.activation,
+            moving: self.moving,
+            outcome: Outcome::Done,
+            reinstating: self.reinstating,
+        }
     }
 }

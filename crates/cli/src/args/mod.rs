@@ -17,7 +17,7 @@ use crate::render::ColourChoice;
 pub use acting::{AcceptArgs, ActArgs, ActFlags, ApproveArgs, PauseArgs, RehearseArgs, WindowArgs};
 pub use backtest::{BacktestArgs, Season};
 pub use local::{CheckArgs, DemoArgs, InitArgs, LocalCommand, LogLevel, RunArgs};
-pub use simulate::{SimulateArgs, Sustained};
+pub use simulate::{Of, SimulateArgs, Sustained};
 pub use span::{Moment, parse_moment, parse_span};
 
 /// Predicts configuration drift and fails over to a known-good clone before it does harm.
@@ -112,7 +112,7 @@ pub enum RemoteCommand {
     Forecast(ForecastArgs),
     /// Tell how well each model would have forecast series that are known by now
     Backtest(Box<BacktestArgs>),
-    /// Replay a scenario, and tell what would have been decided and how often that was wrong
+    /// Replay a scenario or recorded series, and tell what would have been decided and how often that was wrong
     Simulate(Box<SimulateArgs>),
     /// Look at the standby copy, sync and rehearse it
     #[command(subcommand)]
@@ -413,6 +413,7 @@ mod tests {
             "evenkeel backtest --m4 train.csv test.csv --limit 50 --jobs 2 --json --each",
             "evenkeel backtest --resource web --property memory/used --since 30d --plot plots",
             "evenkeel simulate --scenario leak.toml --seed 7 --risk-tolerance 0.5 --sustain 2/4",
+            "evenkeel simulate --csv a.csv b.csv --approved 400 --approved b=-1 --limits ,1024",
             "evenkeel simulate --scenario leak.toml --what-if 0,0.5,1 --jobs 2 --json",
             "evenkeel clone list web",
             "evenkeel clone sync web --yes --no-wait",
@@ -487,6 +488,7 @@ mod tests {
         refused("evenkeel backtest --csv a.csv --models oracle", "mixture");
         refused("evenkeel backtest --m4 b.csv c.csv --stride 2", "--stride");
         refused("evenkeel simulate", "--scenario");
+        refused("evenkeel simulate --csv a.csv --limits 1,2", "--approved");
         refused("evenkeel simulate --scenario a --what-if 0,2", "0 to 1");
         refused("evenkeel simulate --scenario a --what-if 0 --all", "--all");
     }

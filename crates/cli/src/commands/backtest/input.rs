@@ -1,4 +1,4 @@
-//! Series from files: `timestamp,value`, `series,timestamp,value`, and the files of the M4 competition.
+//! Series from files: samples laid on equal steps, and the files of the M4 competition.
 //!
 //! Reading takes bytes, so that any can be tried. A file that cannot be understood is an error with its
 //! place; a series that can be read but not used is left out with the reason.
@@ -10,8 +10,9 @@ use std::time::Duration;
 use evenkeel_core::time::Timestamp;
 use serde::Serialize;
 
-use super::cells::{ReadError, Row, number, rows, short};
-use super::times::{equal_steps, instant_ms};
+use crate::series::cells::{ReadError, number, rows, short};
+use crate::series::times::equal_steps;
+use crate::series::{empty, samples};
 
 /// One series at equal steps; NaN is a gap.
 #[derive(Clone, Debug)]
@@ -63,75 +64,12 @@ impl Read {
     }
 }
 
-/// Reads `timestamp,value` or `series,timestamp,value`, with or without a line of headings. The series
-/// of a file with two columns is called `name`.
+/// Reads a file of samples, and lays each of its series on equal steps.
 pub(super) fn csv(file: &Path, bytes: &[u8], name: &str, into: &mut Read) -> Result<(), ReadError> {
-    let mut names: Vec<String> = Vec::new();
-    let mut samples: HashMap<String, Vec<(i64, f64)>> = HashMap::new();
-    let mut width = None;
-    for row in rows(file, bytes) {
-        let mut row = row?;
-        let is_first = width.is_none();
-        let width = *width.get_or_insert(row.cells.len());
-        if is_first && !(2..=3).contains(&width) {
-            let what = format!(
-                "{width} columns: write `timestamp,value` or `series,timestamp,value`, with commas between"
-            );
-            return Err(row.wrong(file, 0, what));
-        }
-        check_width(file, &mut row, width)?;
-        let (at_cell, value_cell) = (width - 2, width - 1);
-        let at = instant_ms(&row.cells[at_cell].text);
-        let value = number(&row.cells[value_cell].text);
-        if is_first && at.is_err() && value.is_err() {
-            continue; // A line of headings: neither can be read.
-        }
-        let at = at.map_err(|what| row.wrong(file, at_cell, what))?;
-        let value = value.map_err(|what| row.wrong(file, value_cell, what))?;
-        let key = if width == 3 { &row.cells[0].text } else { name };
-        match samples.get_mut(key) {
-            Some(samples) => samples.push((at, value)),
-            None => {
-                names.push(key.to_owned());
-                samples.insert(key.to_owned(), vec![(at, value)]);
-            }
-        }
-    }
-    if names.is_empty() {
-        return Err(empty(
-            file,
-            "no samples: write a line `timestamp,value` for each",
-        ));
-    }
-    for name in names {
-        let samples = samples.remove(&name).unwrap_or_default();
+    for (name, samples) in samples(file, bytes, name)? {
         into.lay(name, samples);
     }
     Ok(())
-}
-
-/// Every row has as many cells as the first, but for empty ones at its end.
-fn check_width(file: &Path, row: &mut Row, width: usize) -> Result<(), ReadError> {
-    while row.cells.len() > width && row.cells.last().is_some_and(|cell| cell.text.is_empty()) {
-        row.cells.pop();
-    }
-    if row.cells.len() == width {
-        return Ok(());
-    }
-    let what = format!(
-        "{} columns where the first line has {width}",
-        row.cells.len()
-    );
-    Err(row.wrong(file, row.cells.len().min(width), what))
-}
-
-fn empty(file: &Path, what: &str) -> ReadError {
-    ReadError {
-        file: file.display().to_string(),
-        line: 1,
-        column: 1,
-        what: what.to_owned(),
-    }
 }
 
 /// Reads the two files of an M4 data set: histories, and what came after each, by the id in the first

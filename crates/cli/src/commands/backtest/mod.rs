@@ -3,14 +3,12 @@
 //! This is the edge of `evenkeel_forecast::backtest`: it reads series, hands them to threads with a
 //! clock, and renders the scores.
 
-mod cells;
 mod input;
 mod network;
 mod plot;
 mod report;
 mod run;
 mod stored;
-mod times;
 
 use std::fs;
 use std::io::Write as _;
@@ -24,6 +22,7 @@ use self::report::{Document, RollingSettings, Settings};
 use self::run::{HORIZON, Outcome, Plan};
 use crate::args::{BacktestArgs, Season};
 use crate::error::CliError;
+use crate::series::{bytes, file_stem};
 use crate::session::Session;
 
 /// The step of M4 files where it is not said: the hourly ones are those with seasons.
@@ -159,20 +158,6 @@ async fn read(session: &Session<'_>, args: &BacktestArgs) -> Result<Read, CliErr
         stored::stored(session, resource, args, &mut read).await?;
     }
     Ok(read)
-}
-
-fn bytes(file: &Path) -> Result<Vec<u8>, CliError> {
-    fs::read(file)
-        .map_err(|error| CliError::Failed(format!("cannot read {}: {error}", file.display())))
-}
-
-/// The name of a series after its file; the whole path, where another file is called the same.
-fn file_stem(file: &Path, all: &[std::path::PathBuf]) -> String {
-    let same = all.iter().filter(|f| f.file_stem() == file.file_stem());
-    match file.file_stem() {
-        Some(stem) if same.count() == 1 => stem.to_string_lossy().into_owned(),
-        Some(_) | None => file.display().to_string(),
-    }
 }
 
 /// Keeps the series that were asked for.

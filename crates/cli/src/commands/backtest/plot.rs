@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use evenkeel_core::forecast::Quantiles;
 
-use super::cells::short;
+use crate::series::cells::short;
 
 const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 400.0;

@@ -3,6 +3,7 @@
 //! This is the edge of `evenkeel_core::replay`: it reads what happened, replays it on threads under the
 //! clock of what is read, and renders the decisions. It changes nothing anywhere.
 
+mod csv;
 mod report;
 mod run;
 mod score;
@@ -42,9 +43,7 @@ pub(super) async fn simulate(
 fn read(args: &SimulateArgs) -> Result<(Origin, Vec<Subject>), CliError> {
     match &args.scenario {
         Some(file) => source::scenario(file, args.seed),
-        None => Err(CliError::Usage(
-            "nothing to replay: give --scenario".to_owned(),
-        )),
+        None => csv::csv(args),
     }
 }
 

@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use evenkeel_core::baseline::Baseline;
-use evenkeel_core::policy::Policy;
+use evenkeel_core::deviation::{Scale, deviation};
+use evenkeel_core::policy::{Policy, Tolerance};
 use evenkeel_core::replay::{Assumed, Entry};
 use evenkeel_core::{PropertyPath, ResourceId, Timestamp};
-use evenkeel_scenario::{Drift, Made, Scenario, generate};
+use evenkeel_scenario::{Drift, Made, Scenario, Times, generate};
 use serde::Serialize;
 
 use crate::error::CliError;
@@ -25,6 +27,11 @@ pub(super) enum Origin {
         /// What its randomness was drawn from.
         seed: u64,
     },
+    /// Files of samples.
+    Csv {
+        /// As they were named.
+        files: Vec<String>,
+    },
 }
 
 impl Origin {
@@ -32,6 +39,7 @@ impl Origin {
     pub(super) fn tells_the_truth(&self) -> bool {
         match self {
             Self::Scenario { .. } => true,
+            Self::Csv { .. } => false,
         }
     }
 }
@@ -49,6 +57,7 @@ pub(super) struct Subject {
 #[derive(Clone, Debug)]
 enum Feed {
     MadeUp(Box<Made>),
+    Recorded(Arc<[Entry]>),
 }
 
 /// What is known of the harm that a property does if nobody acts.
@@ -66,6 +75,10 @@ impl Subject {
     pub(super) fn entries(&self) -> Box<dyn Iterator<Item = Entry> + Send> {
         match &self.feed {
             Feed::MadeUp(made) => Box::new(made.entries()),
+            Feed::Recorded(entries) => {
+                let entries = Arc::clone(entries);
+                Box::new((0..entries.len()).map(move |i| entries[i].clone()))
+            }
         }
     }
 
@@ -73,6 +86,7 @@ impl Subject {
     pub(super) fn length(&self) -> u64 {
         match &self.feed {
             Feed::MadeUp(made) => made.probes(),
+            Feed::Recorded(entries) => u64::try_from(entries.len()).unwrap_or(u64::MAX),
         }
     }
 
@@ -89,7 +103,54 @@ impl Subject {
                     Some((path, harm))
                 })
                 .collect(),
+            Feed::Recorded(entries) => self.seen_at_limit(entries),
         }
+    }
+
+    /// A resource of which a record is there.
+    pub(super) fn recorded(
+        id: ResourceId,
+        policy: Policy,
+        baseline: Baseline,
+        entries: Vec<Entry>,
+    ) -> Self {
+        Self {
+            id,
+            policy,
+            baseline,
+            assumed: Times::default().assumed(),
+            feed: Feed::Recorded(entries.into()),
+        }
+    }
+
+    /// In a record harm is what was seen: the first instant of each property at its ceiling.
+    fn seen_at_limit(&self, entries: &[Entry]) -> BTreeMap<PropertyPath, Harm> {
+        let mut harms = BTreeMap::new();
+        let probes = entries.iter().filter_map(|entry| match entry {
+            Entry::Probed(probe) => Some(probe),
+            Entry::Lost { .. } | Entry::Commanded { .. } | Entry::Accepted { .. } => None,
+        });
+        for probe in probes {
+            for (path, found) in &probe.properties {
+                let approved = self.baseline.properties.get(path).map(|p| &p.value);
+                let tolerance = self
+                    .policy
+                    .rule(path)
+                    .map_or(Tolerance::Learned, |r| r.tolerance);
+                let learned = self.baseline.learned.get(path).copied();
+                let scale = Scale::resolve(tolerance, approved, found.origin, learned);
+                let gone = deviation(approved, Some(&found.value), scale).abs();
+                if gone >= self.policy.band_ceiling && !harms.contains_key(path) {
+                    let harm = Harm {
+                        onset: None,
+                        at: probe.at,
+                        sudden: false,
+                    };
+                    harms.insert(path.clone(), harm);
+                }
+            }
+        }
+        harms
     }
 }
 

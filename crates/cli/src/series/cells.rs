@@ -15,11 +15,11 @@ const MISSING: [&str; 4] = ["na", "nan", "null", "none"];
 
 /// A place in a file and what is wrong there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ReadError {
-    pub(super) file: String,
-    pub(super) line: usize,
-    pub(super) column: usize,
-    pub(super) what: String,
+pub(crate) struct ReadError {
+    pub(crate) file: String,
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+    pub(crate) what: String,
 }
 
 impl fmt::Display for ReadError {
@@ -36,23 +36,23 @@ impl fmt::Display for ReadError {
 
 /// A cell and the column of its first character, from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Cell {
-    pub(super) text: String,
-    pub(super) column: usize,
+pub(crate) struct Cell {
+    pub(crate) text: String,
+    pub(crate) column: usize,
 }
 
 /// A line with something in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Row {
+pub(crate) struct Row {
     /// From 1.
-    pub(super) line: usize,
+    pub(crate) line: usize,
     /// At least one.
-    pub(super) cells: Vec<Cell>,
+    pub(crate) cells: Vec<Cell>,
 }
 
 impl Row {
     /// An error at one of the cells.
-    pub(super) fn wrong(&self, file: &Path, cell: usize, what: String) -> ReadError {
+    pub(crate) fn wrong(&self, file: &Path, cell: usize, what: String) -> ReadError {
         let column = self.cells.get(cell).map_or(1, |cell| cell.column);
         ReadError {
             file: file.display().to_string(),
@@ -64,7 +64,7 @@ impl Row {
 }
 
 /// The rows of a file, one by one; empty lines are passed over.
-pub(super) fn rows<'a>(
+pub(crate) fn rows<'a>(
     file: &'a Path,
     bytes: &'a [u8],
 ) -> impl Iterator<Item = Result<Row, ReadError>> + 'a {
@@ -139,7 +139,7 @@ fn split(line: &str) -> Result<Vec<Cell>, (usize, String)> {
 }
 
 /// A number; NaN for a sample that is missing.
-pub(super) fn number(text: &str) -> Result<f64, String> {
+pub(crate) fn number(text: &str) -> Result<f64, String> {
     let text = text.trim();
     if text.is_empty() || MISSING.iter().any(|word| text.eq_ignore_ascii_case(word)) {
         return Ok(f64::NAN);
@@ -158,7 +158,7 @@ pub(super) fn number(text: &str) -> Result<f64, String> {
 }
 
 /// As much of a cell as helps to find it.
-pub(super) fn short(text: &str) -> String {
+pub(crate) fn short(text: &str) -> String {
     crate::render::text::elide(text, 40)
 }
 

@@ -12,7 +12,7 @@ const MILLIS_MAX: f64 = 1e14;
 const STEPS_PER_SAMPLE_MAX: i64 = 100;
 
 /// Reads an instant, as milliseconds since 1970.
-pub(super) fn instant_ms(text: &str) -> Result<i64, String> {
+pub(crate) fn instant_ms(text: &str) -> Result<i64, String> {
     let text = text.trim();
     let unix = text
         .chars()
@@ -56,15 +56,15 @@ fn unix_ms(number: f64) -> Option<i64> {
 
 /// Samples at equal steps.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Grid {
+pub(crate) struct Grid {
     /// One per step; NaN where none fell on it.
-    pub(super) values: Vec<f64>,
+    pub(crate) values: Vec<f64>,
     /// The instant of the first step.
-    pub(super) first_ms: i64,
+    pub(crate) first_ms: i64,
     /// The step; 0 for a single sample.
-    pub(super) step_ms: i64,
+    pub(crate) step_ms: i64,
     /// Samples that gave way to a later one on the same step.
-    pub(super) merged: usize,
+    pub(crate) merged: usize,
 }
 
 /// Lays samples (milliseconds, value) on equal steps, the median gap between them. Each goes to its
@@ -72,7 +72,7 @@ pub(super) struct Grid {
 ///
 /// # Errors
 /// When there is no sample, or the steps would be far more than the samples.
-pub(super) fn equal_steps(mut samples: Vec<(i64, f64)>) -> Result<Grid, String> {
+pub(crate) fn equal_steps(mut samples: Vec<(i64, f64)>) -> Result<Grid, String> {
     // Stable: of several at one instant the later in the file stays the later.
     samples.sort_by_key(|(at, _)| *at);
     let (Some((first, _)), Some((last, _))) = (samples.first(), samples.last()) else {
