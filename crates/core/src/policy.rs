@@ -145,7 +145,7 @@ pub fn literal(path: &str) -> String {
     let mut pattern = String::new();
     for character in path.chars() {
         match character {
-            '?' | '*' | '[' | ']' | '{' | '}' | '!' | '\\' => {
+            '?' | '*' | '[' | ']' | '{' | '}' | '\\' => {
                 pattern.extend(['[', character, ']']);
             }
             plain => pattern.push(plain),

@@ -1,8 +1,7 @@
 //! How often a run was right: failovers against the harm that is known of.
 //!
 //! - A failover *answers* the harm of a property when it was made for that property, or while that property
-//!   was breaching too, and not before the drift set in; where that is not known, not longer before the harm
-//!   than the horizon.
+//!   was breaching too, and not before the drift set in.
 //! - A harm is met *in time* when a failover before it answers it, *late* when only one at or after it does, and
 //!   is *missed* when none does.
 //! - Where all harm is known, a failover that answers none is *false*. In a record, harm that a failover
@@ -102,10 +101,8 @@ struct Failover<'r> {
 }
 
 impl Failover<'_> {
-    fn answers(&self, path: &PropertyPath, harm: &Harm, horizon: Duration) -> bool {
-        // What comes later than the horizon was not what this was for.
-        let from = harm.onset.unwrap_or_else(|| harm.at.before(horizon));
-        self.about.contains(&path) && from <= self.at
+    fn answers(&self, path: &PropertyPath, harm: &Harm) -> bool {
+        self.about.contains(&path) && harm.onset.is_none_or(|onset| onset <= self.at)
     }
 }
 
@@ -131,11 +128,11 @@ pub(super) fn score(
         let answers_any = |failover: &&Failover<'_>| {
             harms
                 .iter()
-                .any(|(path, harm)| failover.answers(path, harm, policy.horizon))
+                .any(|(path, harm)| failover.answers(path, harm))
         };
         wrong += failovers.iter().filter(|f| !answers_any(f)).count();
         for (path, harm) in harms {
-            reports.push(meet(subject, path, harm, &failovers, policy.horizon));
+            reports.push(meet(subject, path, harm, &failovers));
         }
     }
     reports.sort_by(|a, b| a.harm_at.cmp(&b.harm_at));
@@ -162,9 +159,8 @@ fn meet(
     path: &PropertyPath,
     harm: &Harm,
     failovers: &[Failover<'_>],
-    horizon: Duration,
 ) -> HarmReport {
-    let answer = failovers.iter().find(|f| f.answers(path, harm, horizon));
+    let answer = failovers.iter().find(|f| f.answers(path, harm));
     let met = match answer {
         Some(failover) if failover.at < harm.at => Met::InTime,
         Some(_) => Met::Late,

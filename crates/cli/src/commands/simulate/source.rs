@@ -9,6 +9,7 @@ use std::sync::Arc;
 use evenkeel_core::baseline::Baseline;
 use evenkeel_core::deviation::{Scale, deviation};
 use evenkeel_core::policy::{Policy, Tolerance};
+use evenkeel_core::property::Observed;
 use evenkeel_core::replay::{Assumed, Entry};
 use evenkeel_core::{PropertyPath, ResourceId, Timestamp};
 use evenkeel_scenario::{Drift, Made, Scenario, Times, generate};
@@ -123,34 +124,44 @@ impl Subject {
         }
     }
 
-    /// In a record harm is what was seen: the first instant of each property at its ceiling.
+    /// In a record harm is what was seen: the first instant of each property at its ceiling. What led there
+    /// set in after it was last as approved, or on the other side.
     fn seen_at_limit(&self, entries: &[Entry]) -> BTreeMap<PropertyPath, Harm> {
         let mut harms = BTreeMap::new();
+        let mut away: BTreeMap<&PropertyPath, (f64, Timestamp)> = BTreeMap::new();
         let probes = entries.iter().filter_map(|entry| match entry {
             Entry::Probed(probe) => Some(probe),
             Entry::Lost { .. } | Entry::Commanded { .. } | Entry::Accepted { .. } => None,
         });
         for probe in probes {
             for (path, found) in &probe.properties {
-                let approved = self.baseline.properties.get(path).map(|p| &p.value);
-                let tolerance = self
-                    .policy
-                    .rule(path)
-                    .map_or(Tolerance::Learned, |r| r.tolerance);
-                let learned = self.baseline.learned.get(path).copied();
-                let scale = Scale::resolve(tolerance, approved, found.origin, learned);
-                let gone = deviation(approved, Some(&found.value), scale).abs();
-                if gone >= self.policy.band_ceiling && !harms.contains_key(path) {
+                let gone = self.deviation(path, found);
+                let side = if gone == 0.0 { 0.0 } else { gone.signum() };
+                let since = away.entry(path).or_insert((side, probe.at));
+                if since.0 != side {
+                    *since = (side, probe.at);
+                }
+                if gone.abs() >= self.policy.band_ceiling && !harms.contains_key(path) {
                     let harm = Harm {
-                        onset: None,
+                        onset: Some(since.1),
                         at: probe.at,
-                        sudden: false,
+                        sudden: since.1 == probe.at,
                     };
                     harms.insert(path.clone(), harm);
                 }
             }
         }
         harms
+    }
+
+    /// How far a property is from what is approved.
+    fn deviation(&self, path: &PropertyPath, found: &Observed) -> f64 {
+        let approved = self.baseline.properties.get(path).map(|p| &p.value);
+        let rule = self.policy.rule(path);
+        let tolerance = rule.map_or(Tolerance::Learned, |rule| rule.tolerance);
+        let learned = self.baseline.learned.get(path).copied();
+        let scale = Scale::resolve(tolerance, approved, found.origin, learned);
+        deviation(approved, Some(&found.value), scale)
     }
 }
 
