@@ -12,9 +12,7 @@ use std::path::Path;
 
 use evenkeel_core::Timestamp;
 use serde_json::Value;
-use shared::{Done, Files, root, run_command, shown};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::UnixListener;
+use shared::{Done, Files, daemon, root, run_command, shown};
 
 async fn run_at(socket: &Path, line: &[&str], at_terminal: bool) -> Done {
     run_command("backtest", socket, line, at_terminal).await
@@ -308,31 +306,14 @@ async fn each_series_gets_a_plot_and_a_person_sees_progress() {
 
 #[tokio::test]
 async fn stored_history_is_asked_of_the_daemon_for_every_number() {
-    let directory = tempfile::tempdir().unwrap();
-    let socket = directory.path().join("socket");
-    let listener = UnixListener::bind(&socket).unwrap();
-    let daemon = tokio::spawn(async move {
-        let mut asked = Vec::new();
-        for _ in 0..2 {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut request = vec![0; 8192];
-            let length = stream.read(&mut request).await.unwrap();
-            let line = String::from_utf8_lossy(&request[..length]).into_owned();
-            let line = line.lines().next().unwrap_or_default().to_owned();
-            let answer = if line.contains("/properties") {
-                properties()
-            } else {
-                history()
-            };
-            asked.push(line);
-            let answer = format!(
-                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{answer}",
-                answer.len()
-            );
-            stream.write_all(answer.as_bytes()).await.unwrap();
+    let answer = |line: &str| {
+        if line.contains("/properties") {
+            properties()
+        } else {
+            history()
         }
-        asked
-    });
+    };
+    let (_directory, socket, daemon) = daemon(2, answer);
     let done = run_at(
         &socket,
         &["--resource", "web", "--models", "drift", "--json"],

@@ -10,8 +10,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use serde_json::Value;
-use shared::{Done, Files, root, run_command, shown};
+use serde_json::{Value, json};
+use shared::{Done, Files, daemon, root, run_command, shown};
 
 async fn run(line: &[&str]) -> Done {
     run_command("simulate", Path::new("/nowhere"), line, false).await
@@ -321,4 +321,87 @@ async fn what_is_wrong_with_a_record_or_what_is_said_of_it_is_told() {
         "1",
     ];
     check(&both, "say one of them").await;
+}
+
+/// What the daemon of the next test answers: a property that drifts, one for information, one that is still.
+fn stored(line: &str) -> String {
+    let property = |path: &str, severity: &str| {
+        json!({
+            "path": path, "value": null, "approved": null, "deviation": 0.0,
+            "band": {"lower": 1.0, "upper": 1.0}, "severity": severity, "origin": "capacity",
+            "place": null, "unit": null, "onset": null, "sentence": "",
+            "breach": {"kind": "none", "lead_time_s": null, "confidence": 0.0, "harm_after_s": null},
+        })
+    };
+    let answer = if line.contains("/history") {
+        let drifts = line.contains("property=memory");
+        let point = |i: i64| {
+            let at = 1_795_500_000_000 + i * 60_000;
+            let grown = (i - 300).max(0) as f64 / 200.0;
+            let at = evenkeel_core::Timestamp::from_millis(at).to_string();
+            json!({"at": at, "value": grown + (i * 7 % 5) as f64 * 0.002})
+        };
+        let points: Vec<Value> = (0..if drifts { 600 } else { 0 }).map(point).collect();
+        json!({
+            "resource": "web", "property": "memory", "stream": "deviation", "unit": null,
+            "from": "2026-11-17T23:14:05Z", "until": "2026-11-24T23:14:05Z", "step_s": null,
+            "aggregation": null, "points": points, "band": null,
+        })
+    } else if line.contains("/properties") {
+        let properties = [
+            property("memory", "critical"),
+            property("noise", "info"),
+            property("still", "warn"),
+        ];
+        let at = "2026-11-24T23:14:05Z";
+        json!({"resource": "web", "at": at, "properties": properties, "unreadable": []})
+    } else {
+        json!({
+            "name": "web", "kind": "service", "labels": {}, "mode": "advise", "phase": "guarded",
+            "phase_why": null, "run": null, "serving": "a", "entrance": null, "baseline": "v1",
+            "properties": 3, "breaching": 0, "probed_at": null, "probe_problem": null, "worst": null,
+            "lead_time_s": null, "confidence": null, "clone": null, "rehearsal": null,
+            "activation_ms": 850, "pause": null, "windows": [], "approval": null, "sentence": "",
+            "instances": [], "unreadable": [], "guards": [], "events": [],
+            "policy": {
+                "when": "early", "risk_tolerance": 0.4, "min_confidence": 0.8, "sustain_k": 2,
+                "sustain_n": 4, "horizon_s": 3600.0, "sample_every_s": 60.0, "cool_down_s": 600.0,
+                "max_data_age_s": 300.0, "approval_required": true, "revert": true,
+            },
+        })
+    };
+    answer.to_string()
+}
+
+#[tokio::test]
+async fn stored_deviations_are_replayed_by_the_policy_in_force() {
+    let (_directory, socket, daemon) = daemon(4, stored);
+    let line = ["--resource", "web", "--since", "30d", "--json"];
+    let done = run_command("simulate", &socket, &line, false).await;
+    done.outcome.unwrap();
+    let answer: Value = serde_json::from_str(&done.out).unwrap();
+    let settings = &answer["settings"];
+    assert_eq!(
+        (&settings["mode"], &settings["risk_tolerance"]),
+        (&"act".into(), &0.4.into())
+    );
+    assert_eq!(settings["sustain"], json!([2, 4]));
+    assert_eq!(answer["summary"]["evaluations"], 600);
+    let harm = &answer["harms"][0];
+    assert_eq!(
+        (&harm["property"], &harm["met"]),
+        (&"memory".into(), &"in_time".into())
+    );
+    let asked = daemon.await.unwrap();
+    assert!(asked[2].contains("stream=deviation") && asked[2].contains("from=2026-10-25"));
+    assert!(
+        !asked.iter().any(|line| line.contains("noise")),
+        "{asked:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_stretch_that_ends_before_it_begins_is_refused() {
+    let line = ["--resource", "web", "--since", "1h", "--until", "2h"];
+    assert_eq!(run(&line).await.outcome.unwrap_err().exit_code(), 2);
 }

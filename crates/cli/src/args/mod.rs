@@ -112,7 +112,7 @@ pub enum RemoteCommand {
     Forecast(ForecastArgs),
     /// Tell how well each model would have forecast series that are known by now
     Backtest(Box<BacktestArgs>),
-    /// Replay a scenario or recorded series, and tell what would have been decided and how often that was wrong
+    /// Replay a scenario, recorded series or stored history, and tell what would have been decided and how often that was wrong
     Simulate(Box<SimulateArgs>),
     /// Look at the standby copy, sync and rehearse it
     #[command(subcommand)]
@@ -413,6 +413,7 @@ mod tests {
             "evenkeel backtest --m4 train.csv test.csv --limit 50 --jobs 2 --json --each",
             "evenkeel backtest --resource web --property memory/used --since 30d --plot plots",
             "evenkeel simulate --scenario leak.toml --seed 7 --risk-tolerance 0.5 --sustain 2/4",
+            "evenkeel simulate --resource web --since 30d --until 1h --what-if 0.2,0.4",
             "evenkeel simulate --csv a.csv b.csv --approved 400 --approved b=-1 --limits ,1024",
             "evenkeel simulate --scenario leak.toml --what-if 0,0.5,1 --jobs 2 --json",
             "evenkeel clone list web",

@@ -6,12 +6,12 @@ use std::time::Duration;
 use clap::{ArgGroup, Args};
 use evenkeel_core::policy::{Probability, RiskTolerance, Tolerance, When};
 
-use super::span::parse_span;
+use super::span::{Moment, parse_moment, parse_span};
 
 /// `simulate`
 #[derive(Clone, Debug, Args)]
 #[command(
-    group = ArgGroup::new("source").required(true).args(["scenario", "csv"]),
+    group = ArgGroup::new("source").required(true).args(["scenario", "csv", "resource"]),
     after_help = "Example:\n  evenkeel simulate --scenario examples/scenarios/leak.toml \
                   --what-if 0,0.5,1"
 )]
@@ -34,6 +34,15 @@ pub struct SimulateArgs {
     /// Or how far a value may go from the approved one: `12`, or `20%`
     #[arg(long, value_name = "[NAME=]T", requires = "csv", value_parser = parse_tolerance)]
     pub tolerance: Vec<Of<Tolerance>>,
+    /// What the daemon stored of this resource, by the policy that is in force
+    #[arg(long, value_name = "NAME")]
+    pub resource: Option<String>,
+    /// Its history from when on: `90s`, `1h`, `7d` ago, or an instant [default: 7d]
+    #[arg(long, value_name = "WHEN", requires = "resource", value_parser = parse_moment)]
+    pub since: Option<Moment>,
+    /// And until when [default: now]
+    #[arg(long, value_name = "WHEN", requires = "resource", value_parser = parse_moment)]
+    pub until: Option<Moment>,
 
     /// How much risk is tolerated: 0 acts on the least sign, 1 waits longest
     #[arg(long, value_name = "0..1", value_parser = parse_risk)]

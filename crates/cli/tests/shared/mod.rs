@@ -10,6 +10,9 @@ use evenkeel_cli::render::Style;
 use evenkeel_cli::{CliError, Invocation, Screen, Session, execute, try_parse_from};
 use evenkeel_core::Timestamp;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixListener;
+use tokio::task::JoinHandle;
 
 /// Where the project stands.
 pub(crate) fn root() -> PathBuf {
@@ -83,4 +86,33 @@ pub(crate) fn shown(page: &str) -> Vec<(String, String)> {
         found.push((command.to_owned(), answer.to_owned()));
     }
     found
+}
+
+/// A daemon that answers so many requests, each by its first line, and then says which they were.
+pub(crate) fn daemon(
+    requests: usize,
+    answer: impl Fn(&str) -> String + Send + 'static,
+) -> (TempDir, PathBuf, JoinHandle<Vec<String>>) {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("socket");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let daemon = tokio::spawn(async move {
+        let mut asked = Vec::new();
+        for _ in 0..requests {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 8192];
+            let length = stream.read(&mut request).await.unwrap();
+            let line = String::from_utf8_lossy(&request[..length]).into_owned();
+            let line = line.lines().next().unwrap_or_default().to_owned();
+            let answer = answer(&line);
+            asked.push(line);
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{answer}",
+                answer.len()
+            );
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+        asked
+    });
+    (directory, socket, daemon)
 }

@@ -1,16 +1,10 @@
-//! A resource from files of samples: every series is a critical property, every instant a probe.
-//!
-//! A series without a sample at an instant is unknown there, and not gone.
+//! A resource from files of samples: every series is a critical property.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use evenkeel_core::PropertyPath;
+use evenkeel_core::policy::{Mode, Policy, Tolerance};
+use evenkeel_core::property::Severity;
 
-use evenkeel_core::baseline::Baseline;
-use evenkeel_core::policy::{Mode, Policy, PropertyRule, Tolerance, literal};
-use evenkeel_core::property::{Observed, Origin, Probe, Severity, Value};
-use evenkeel_core::replay::Entry;
-use evenkeel_core::{BaselineVersion, Instance, PropertyPath, ResourceId, Timestamp};
-
+use super::record::{self, Column};
 use super::source::{self, Subject};
 use crate::args::{Of, SimulateArgs};
 use crate::error::CliError;
@@ -37,46 +31,25 @@ pub(super) fn csv(args: &SimulateArgs) -> Result<(source::Origin, Vec<Subject>),
         }
     }
     known(&all, args)?;
-    let instants: BTreeSet<i64> = (all.iter())
-        .flat_map(|(_, samples)| samples.iter().map(|(at, _)| *at))
-        .collect();
-    let step = median_gap(&instants);
+    let mut columns = Vec::new();
+    for (name, samples) in all {
+        let (approved, tolerance) = asked(&name, args)?;
+        columns.push(Column {
+            path: PropertyPath::from(name.as_str()),
+            approved,
+            tolerance,
+            severity: Severity::Critical,
+            samples,
+        });
+    }
+    let step = record::median_gap(&record::instants(&columns));
     let mut policy = Policy {
         mode: Mode::Act,
         sample_every: step,
         ..Policy::default()
     };
     policy.horizon = policy.horizon.max(step * HORIZON_STEPS);
-    let mut properties = BTreeMap::new();
-    for (name, _) in &all {
-        let (approved, tolerance) = asked(name, args)?;
-        if let Tolerance::Limits { lower, upper } = tolerance
-            && (lower.is_some_and(|lower| approved <= lower)
-                || upper.is_some_and(|upper| approved >= upper))
-        {
-            return Err(CliError::Usage(format!(
-                "series {name}: the approved value {approved} does not lie between its limits"
-            )));
-        }
-        properties.insert(PropertyPath::from(name.as_str()), number(approved)?);
-        policy.rules.push(rule(name, tolerance)?);
-    }
-    let first = instants.first().copied().unwrap_or_default();
-    let baseline = Baseline {
-        version: BaselineVersion(1),
-        at: Timestamp::from_millis(first),
-        by: "command line".to_owned(),
-        note: String::new(),
-        properties,
-        learned: BTreeMap::new(),
-        pinned: None,
-    };
-    let subject = Subject::recorded(
-        ResourceId::from(NAME),
-        policy,
-        baseline,
-        probes(&all, instants)?,
-    );
+    let subject = record::resource(NAME, policy, &columns)?;
     let files = args.csv.iter().map(|file| file.display().to_string());
     let origin = source::Origin::Csv {
         files: files.collect(),
@@ -111,6 +84,14 @@ fn asked(name: &str, args: &SimulateArgs) -> Result<(f64, Tolerance), CliError> 
     })?;
     let named = |all: &[Of<Tolerance>]| all.iter().any(|of| of.series.as_deref() == Some(name));
     let (limits, tolerance) = (of(&args.limits, name), of(&args.tolerance, name));
+    if let Some(Tolerance::Limits { lower, upper }) = limits
+        && (lower.is_some_and(|lower| approved <= lower)
+            || upper.is_some_and(|upper| approved >= upper))
+    {
+        return Err(CliError::Usage(format!(
+            "series {name}: the approved value {approved} does not lie between its limits"
+        )));
+    }
     match (limits, tolerance) {
         (Some(_), Some(tolerance)) if named(&args.tolerance) && !named(&args.limits) => {
             Ok((approved, *tolerance))
@@ -135,61 +116,4 @@ fn of<'a, T>(all: &'a [Of<T>], name: &str) -> Option<&'a T> {
     found(Some(name))
         .or_else(|| found(None))
         .map(|of| &of.value)
-}
-
-fn rule(name: &str, tolerance: Tolerance) -> Result<PropertyRule, CliError> {
-    let mut rule = PropertyRule::new(&literal(name), tolerance)
-        .map_err(|error| CliError::Usage(format!("series {name}: {error}")))?;
-    rule.severity = Some(Severity::Critical);
-    Ok(rule)
-}
-
-fn number(value: f64) -> Result<Observed, CliError> {
-    let value = Value::number(value)
-        .ok_or_else(|| CliError::Usage(format!("{value} is not a value of a property")))?;
-    Ok(Observed {
-        value,
-        origin: Origin::Capacity,
-        unit: None,
-        place: None,
-    })
-}
-
-/// One probe per instant. Of several samples of a series at one instant the last counts.
-fn probes(all: &[Series], instants: BTreeSet<i64>) -> Result<Vec<Entry>, CliError> {
-    let mut found: BTreeMap<i64, BTreeMap<PropertyPath, Observed>> = instants
-        .into_iter()
-        .map(|at| (at, BTreeMap::new()))
-        .collect();
-    for (name, samples) in all {
-        let path = PropertyPath::from(name.as_str());
-        for (at, value) in samples.iter().filter(|(_, value)| value.is_finite()) {
-            if let Some(properties) = found.get_mut(at) {
-                properties.insert(path.clone(), number(*value)?);
-            }
-        }
-    }
-    let paths: Vec<PropertyPath> = (all.iter()).map(|(name, _)| name.as_str().into()).collect();
-    let probe = |(at, properties): (i64, BTreeMap<PropertyPath, Observed>)| {
-        let missing = paths.iter().filter(|path| !properties.contains_key(*path));
-        Entry::Probed(Probe {
-            at: Timestamp::from_millis(at),
-            instance: Instance::A,
-            unreadable: missing
-                .map(|path| (path.clone(), "no sample".to_owned()))
-                .collect(),
-            properties,
-        })
-    };
-    Ok(found.into_iter().map(probe).collect())
-}
-
-/// The median time from one instant to the next; a second where there is but one.
-fn median_gap(instants: &BTreeSet<i64>) -> Duration {
-    let mut gaps: Vec<u64> = (instants.iter().zip(instants.iter().skip(1)))
-        .map(|(a, b)| b.abs_diff(*a))
-        .collect();
-    gaps.sort_unstable();
-    let middle = gaps.get(gaps.len().saturating_sub(1) / 2);
-    Duration::from_millis(middle.copied().unwrap_or(1000))
 }

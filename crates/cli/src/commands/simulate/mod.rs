@@ -4,10 +4,12 @@
 //! clock of what is read, and renders the decisions. It changes nothing anywhere.
 
 mod csv;
+mod record;
 mod report;
 mod run;
 mod score;
 mod source;
+mod stored;
 
 use std::io::Write as _;
 use std::thread;
@@ -28,7 +30,7 @@ pub(super) async fn simulate(
     session: &mut Session<'_>,
     args: &SimulateArgs,
 ) -> Result<(), CliError> {
-    let (source, subjects) = read(args)?;
+    let (source, subjects) = read(session, args).await?;
     let variants = variants(&subjects, args)?;
     let outcome = replay(session, &subjects, &variants, args);
     let document = document(source, &subjects, &variants, &outcome, args);
@@ -40,10 +42,14 @@ pub(super) async fn simulate(
     }
 }
 
-fn read(args: &SimulateArgs) -> Result<(Origin, Vec<Subject>), CliError> {
-    match &args.scenario {
-        Some(file) => source::scenario(file, args.seed),
-        None => csv::csv(args),
+async fn read(
+    session: &Session<'_>,
+    args: &SimulateArgs,
+) -> Result<(Origin, Vec<Subject>), CliError> {
+    match (&args.scenario, &args.resource) {
+        (Some(file), _) => source::scenario(file, args.seed),
+        (None, Some(resource)) => stored::stored(session, resource, args).await,
+        (None, None) => csv::csv(args),
     }
 }
 

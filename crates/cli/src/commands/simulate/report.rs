@@ -172,7 +172,7 @@ pub(super) fn page(document: &Document, all: bool, style: Style) -> String {
 fn head(page: &mut Page, document: &Document) {
     let seed = match &document.source {
         Origin::Scenario { seed, .. } => format!(", seed {seed}"),
-        Origin::Csv { .. } => String::new(),
+        Origin::Csv { .. } | Origin::History { .. } => String::new(),
     };
     let names = match document.resources.as_slice() {
         [] => "nothing".to_owned(),

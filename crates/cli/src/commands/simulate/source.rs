@@ -33,6 +33,11 @@ pub(super) enum Origin {
         /// As they were named.
         files: Vec<String>,
     },
+    /// The daemon's history.
+    History {
+        /// Of which resource.
+        resource: String,
+    },
 }
 
 impl Origin {
@@ -40,7 +45,7 @@ impl Origin {
     pub(super) fn tells_the_truth(&self) -> bool {
         match self {
             Self::Scenario { .. } => true,
-            Self::Csv { .. } => false,
+            Self::Csv { .. } | Self::History { .. } => false,
         }
     }
 }
