@@ -405,3 +405,35 @@ async fn a_stretch_that_ends_before_it_begins_is_refused() {
     let line = ["--resource", "web", "--since", "1h", "--until", "2h"];
     assert_eq!(run(&line).await.outcome.unwrap_err().exit_code(), 2);
 }
+
+#[tokio::test]
+async fn every_property_that_moved_gets_a_plot_with_its_decisions_and_harm() {
+    let files = Files::new();
+    let file = files.write("rising.toml", RISING);
+    let plots = files.0.path().join("plots");
+    let line = [
+        "--scenario",
+        &file,
+        "--plot",
+        plots.to_str().unwrap(),
+        "--json",
+    ];
+    let plotted = run(&line).await;
+    plotted.outcome.unwrap();
+    assert_eq!(plotted.out, run(&["--scenario", &file, "--json"]).await.out);
+    let names: Vec<_> = (fs::read_dir(&plots).unwrap())
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(names, ["0001-web-load.svg"]);
+    let drawn = fs::read_to_string(plots.join(&names[0])).unwrap();
+    for part in [
+        "<polygon",
+        "<polyline",
+        "class=\"forecast\"",
+        ">failover<",
+        ">harm<",
+    ] {
+        assert!(drawn.contains(part), "{part}");
+    }
+    assert!(!drawn.contains("NaN") && !drawn.contains("inf"));
+}

@@ -76,6 +76,9 @@ pub struct SimulateArgs {
     /// Every notable decision, not only those that matter most
     #[arg(long)]
     pub all: bool,
+    /// Write a plot of each property that moved into this directory, as SVG
+    #[arg(long, value_name = "DIR", conflicts_with = "what_if")]
+    pub plot: Option<PathBuf>,
     /// Answer in JSON
     #[arg(long)]
     pub json: bool,

@@ -10,6 +10,7 @@ mod painted;
 mod run;
 mod sparkline;
 mod style;
+pub(crate) mod svg;
 mod table;
 pub mod text;
 

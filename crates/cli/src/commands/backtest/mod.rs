@@ -22,6 +22,7 @@ use self::report::{Document, RollingSettings, Settings};
 use self::run::{HORIZON, Outcome, Plan};
 use crate::args::{BacktestArgs, Season};
 use crate::error::CliError;
+use crate::render::svg::file_name;
 use crate::series::{bytes, file_stem};
 use crate::session::Session;
 
@@ -267,7 +268,7 @@ fn write_plots(
                 .map(|(name, e)| (*name, e.last_forecast.as_slice()))
                 .collect(),
         };
-        let path = directory.join(plot::file_name(number, &input.name));
+        let path = directory.join(file_name(number, &input.name));
         fs::write(&path, plot::svg(&scene)).map_err(|error| failed(&path, error))?;
     }
     Ok(())

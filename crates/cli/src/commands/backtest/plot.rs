@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use evenkeel_core::forecast::Quantiles;
 
+use crate::render::svg::{escape, tick};
 use crate::series::cells::short;
 
 const WIDTH: f64 = 960.0;
@@ -160,14 +161,6 @@ fn axes(out: &mut String, frame: &Frame, origin: usize) {
     );
 }
 
-fn tick(value: f64) -> String {
-    if value == 0.0 || (0.01..1e6).contains(&value.abs()) {
-        format!("{value:.2}")
-    } else {
-        format!("{value:.2e}")
-    }
-}
-
 fn model(out: &mut String, frame: &Frame, scene: &Scene<'_>, forecast: &[Quantiles], colour: &str) {
     let along = |value: &dyn Fn(&Quantiles) -> f64| -> Vec<String> {
         forecast
@@ -213,26 +206,6 @@ fn runs(values: &[f64]) -> Vec<Vec<(usize, f64)>> {
     }
     runs.retain(|run| !run.is_empty());
     runs
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-}
-
-/// A name for the file of series number `number`, which no other has: what is no letter, digit, dot or
-/// dash in the series' own name becomes `_`.
-pub(super) fn file_name(number: usize, series: &str) -> String {
-    let plain: String = series
-        .chars()
-        .map(|c| match c {
-            'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '-' => c,
-            _ => '_',
-        })
-        .take(80)
-        .collect();
-    format!("{number:04}-{plain}.svg")
 }
 
 #[cfg(test)]
@@ -284,11 +257,5 @@ mod tests {
             let text = svg(&scene);
             assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
         }
-    }
-
-    #[test]
-    fn file_names_stay_in_the_directory_and_apart() {
-        assert_eq!(file_name(3, "../a b/é"), "0003-.._a_b__.svg");
-        assert_ne!(file_name(1, "a/b"), file_name(2, "a_b"));
     }
 }

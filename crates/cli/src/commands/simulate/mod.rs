@@ -4,6 +4,7 @@
 //! clock of what is read, and renders the decisions. It changes nothing anywhere.
 
 mod csv;
+mod plot;
 mod record;
 mod report;
 mod run;
@@ -17,7 +18,7 @@ use std::thread;
 use evenkeel_core::policy::{Policy, RiskTolerance};
 
 use self::report::{Answer, Document, Row, Settings};
-use self::run::{Outcome, Variant};
+use self::run::{How, Outcome, Variant};
 use self::source::{Origin, Subject};
 use crate::args::SimulateArgs;
 use crate::error::CliError;
@@ -33,6 +34,9 @@ pub(super) async fn simulate(
     let (source, subjects) = read(session, args).await?;
     let variants = variants(&subjects, args)?;
     let outcome = replay(session, &subjects, &variants, args);
+    if let (Some(directory), Some(ran)) = (&args.plot, outcome.runs.first()) {
+        plot::write(directory, &subjects, ran, &outcome.harms)?;
+    }
     let document = document(source, &subjects, &variants, &outcome, args);
     if args.json {
         session.json(&document)
@@ -102,6 +106,10 @@ fn replay(
         || thread::available_parallelism().map_or(1, usize::from),
         usize::from,
     );
+    let how = How {
+        jobs,
+        tracked: args.plot.is_some(),
+    };
     let runs = u64::try_from(variants.len()).unwrap_or(u64::MAX);
     let total = subjects.iter().map(Subject::length).sum::<u64>() * runs;
     let (err, shown) = (&mut session.err, session.screen.can_ask);
@@ -115,7 +123,7 @@ fn replay(
         }
     };
     progress(0);
-    let outcome = run::run(subjects, variants, jobs, &mut progress);
+    let outcome = run::run(subjects, variants, how, &mut progress);
     if shown {
         let _ = write!(session.err, "\r\x1b[K");
     }

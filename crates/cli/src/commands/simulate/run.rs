@@ -15,6 +15,7 @@ use evenkeel_core::replay::{Entry, Fleet, Replayed, Setting};
 use evenkeel_core::{PropertyPath, Timestamp};
 use evenkeel_forecast::MixtureFactory;
 
+use super::plot::{Tracks, follow};
 use super::source::{Harm, Subject};
 
 /// Entries that are handed over at once.
@@ -30,6 +31,17 @@ pub(super) struct Ran {
     pub(super) replayed: Vec<Replayed>,
     /// The first and the last instant; `None` where nothing happened at all.
     pub(super) span: Option<(Timestamp, Timestamp)>,
+    /// The course of every property that moved, in the order of the subjects; empty unless asked for.
+    pub(super) tracks: Vec<Tracks>,
+}
+
+/// How the replays are made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct How {
+    /// So many at once.
+    pub(super) jobs: usize,
+    /// Whether tracks are kept for plots.
+    pub(super) tracked: bool,
 }
 
 /// What came of all policies, and what is known of harm, by subject.
@@ -42,12 +54,12 @@ pub(super) struct Outcome {
 /// One policy for each subject.
 pub(super) type Variant = Vec<Policy>;
 
-/// Replays the subjects once by each variant, `jobs` of them at once. `progress` is told how many entries of
+/// Replays the subjects once by each variant. `progress` is told how many entries of
 /// all were decided on.
 pub(super) fn run(
     subjects: &[Subject],
     variants: &[Variant],
-    jobs: usize,
+    how: How,
     progress: &mut dyn FnMut(u64),
 ) -> Outcome {
     let next = AtomicUsize::new(0);
@@ -58,7 +70,7 @@ pub(super) fn run(
             let mine = next.fetch_add(1, Ordering::Relaxed);
             variants.get(mine).zip(places.get(mine))
         } {
-            let ran = one(subjects, variant, &mut |entries| {
+            let ran = one(subjects, variant, how.tracked, &mut |entries| {
                 // Nobody listens any more only if the whole command is being given up.
                 let _ = tell.send(entries);
             });
@@ -67,7 +79,7 @@ pub(super) fn run(
     };
     let harms = thread::scope(|scope| {
         let harms = scope.spawn(|| subjects.iter().map(Subject::harms).collect());
-        for _ in 0..jobs.clamp(1, variants.len().max(1)) {
+        for _ in 0..how.jobs.clamp(1, variants.len().max(1)) {
             let tell = tell.clone();
             scope.spawn(|| work(tell));
         }
@@ -90,7 +102,12 @@ pub(super) fn run(
 }
 
 /// Replays all subjects in step, each by its policy. `taken` is told of entries as they were decided on.
-fn one(subjects: &[Subject], policies: &[Policy], taken: &mut dyn FnMut(u64)) -> Ran {
+fn one(
+    subjects: &[Subject],
+    policies: &[Policy],
+    tracked: bool,
+    taken: &mut dyn FnMut(u64),
+) -> Ran {
     let factory = MixtureFactory::default();
     let settings: Vec<Setting<'_>> = (subjects.iter().zip(policies))
         .map(|(subject, policy)| Setting {
@@ -103,6 +120,7 @@ fn one(subjects: &[Subject], policies: &[Policy], taken: &mut dyn FnMut(u64)) ->
         .collect();
     let mut fleet = Fleet::new(&settings);
     let mut span: Option<(Timestamp, Timestamp)> = None;
+    let mut tracks = vec![Tracks::new(); if tracked { subjects.len() } else { 0 }];
     thread::scope(|scope| {
         let (give, given) = mpsc::sync_channel(WAITING);
         scope.spawn(|| feed(subjects, give));
@@ -111,13 +129,17 @@ fn one(subjects: &[Subject], policies: &[Policy], taken: &mut dyn FnMut(u64)) ->
             for (subject, entry) in batch {
                 let at = entry.at();
                 span = Some((span.map_or(at, |(first, _)| first), at));
-                fleet.take(subject, entry);
+                let step = fleet.take(subject, entry);
+                if let (Some(tracks), Some(step)) = (tracks.get_mut(subject), step) {
+                    follow(tracks, at, step.outlooks);
+                }
             }
         }
     });
     Ran {
         replayed: fleet.finish(),
         span,
+        tracks,
     }
 }
 
