@@ -23,7 +23,7 @@ use crate::series::cells::short;
 const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 360.0;
 /// Space round the axes: left, top, right, bottom.
-const MARGIN: [f64; 4] = [60.0, 40.0, 20.0, 30.0];
+const MARGIN: [f64; 4] = [60.0, 40.0, 40.0, 30.0];
 /// Stretches of time that a track holds at most.
 const STRETCHES: usize = 2048;
 /// More than so many mean stretches without a probe are a gap.
@@ -53,9 +53,9 @@ pub(super) struct Track {
 /// The tracks of one resource.
 pub(super) type Tracks = BTreeMap<PropertyPath, Track>;
 
-/// Adds what was seen at one probe of those that moved.
+/// Adds what was seen at one probe of those that moved, then or before.
 pub(super) fn follow(tracks: &mut Tracks, at: Timestamp, outlooks: &[PropertyOutlook]) {
-    for outlook in outlooks.iter().filter(|outlook| outlook.has_moved()) {
+    for outlook in outlooks {
         let seen = Stretch {
             at,
             low: outlook.deviation,
@@ -65,6 +65,7 @@ pub(super) fn follow(tracks: &mut Tracks, at: Timestamp, outlooks: &[PropertyOut
         };
         match tracks.get_mut(&outlook.path) {
             Some(track) => track.add(seen),
+            None if !outlook.has_moved() => {}
             None => {
                 tracks.insert(outlook.path.clone(), Track::new(seen));
             }
@@ -125,6 +126,7 @@ pub(super) fn write(
         CliError::Failed(format!("cannot write {}: {error}", path.display()))
     };
     fs::create_dir_all(directory).map_err(|error| failed(directory, error))?;
+    let span = ran.span.unwrap_or_default();
     let mut number = 0;
     for (index, (subject, tracks)) in subjects.iter().zip(&ran.tracks).enumerate() {
         let decisions = ran.replayed.get(index).map_or(&[][..], |r| &r.decisions);
@@ -134,6 +136,7 @@ pub(super) fn write(
                 title: format!("{}: {path}", subject.id),
                 path,
                 track,
+                span,
                 decisions,
                 harm: harms.get(index).and_then(|harms| harms.get(path)),
             };
@@ -150,12 +153,14 @@ struct Scene<'a> {
     title: String,
     path: &'a PropertyPath,
     track: &'a Track,
+    /// Of the whole replay.
+    span: (Timestamp, Timestamp),
     decisions: &'a [Decided],
     harm: Option<&'a Harm>,
 }
 
 fn svg(scene: &Scene<'_>) -> String {
-    let frame = Frame::new(&scene.track.stretches);
+    let frame = Frame::new(&scene.track.stretches, scene.span);
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
          font-family=\"sans-serif\" font-size=\"12\">\n\
@@ -188,9 +193,7 @@ struct Frame {
 }
 
 impl Frame {
-    fn new(stretches: &[Stretch]) -> Self {
-        let first = stretches.first().map(|s| s.at).unwrap_or_default();
-        let last = stretches.last().map_or(first, |s| s.at);
+    fn new(stretches: &[Stretch], (first, last): (Timestamp, Timestamp)) -> Self {
         // The limits are always in sight.
         let (low, high) = (stretches.iter()).fold((-1.0_f64, 1.0_f64), |(low, high), stretch| {
             (low.min(stretch.low), high.max(stretch.high))
@@ -219,13 +222,7 @@ impl Frame {
 
 fn axes(out: &mut String, frame: &Frame) {
     let [left, _, right, bottom] = MARGIN;
-    let middle = 0.5 * (frame.low + frame.high);
-    for (value, colour) in [
-        (-1.0, "#d55e00"),
-        (0.0, "#999"),
-        (1.0, "#d55e00"),
-        (middle, "#ddd"),
-    ] {
+    for (value, colour) in [(-1.0, "#d55e00"), (0.0, "#999"), (1.0, "#d55e00")] {
         let y = frame.y(value);
         let _ = writeln!(
             out,
