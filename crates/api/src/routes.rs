@@ -104,6 +104,7 @@ routes! {
     APPROVE = acting("/v1/resources/{resource}/approve", "Allows one failover; body: `ApproveRequest`.");
     PAUSE = acting("/v1/resources/{resource}/pause", "Does nothing by itself for a while; body: `PauseRequest`.");
     RESUME = acting("/v1/resources/{resource}/resume", "Ends a pause; body: `ActRequest`.");
+    JUDGE = acting("/v1/resources/{resource}/judge", "Says whether an alarm was right, which its band follows; body: `JudgeRequest`.");
     WINDOW = acting("/v1/resources/{resource}/window", "Opens a one-off change window; body: `WindowRequest`.");
     RELEASE = acting("/v1/resources/{resource}/release", "Lets go of a resource that a stuck saga holds; body: `ActRequest`.");
 }

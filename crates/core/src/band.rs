@@ -23,6 +23,16 @@
 //! ```
 //!
 //! bounded to [1/4, 4], so that no stretch of luck or of trouble can switch the band off.
+//!
+//! What operators say of alarms is tracked alike, by a relief `q` that widens floor and share:
+//!
+//! ```text
+//! log q += 0.5 * (false - 0.1)      false = 1 for a false alarm, 0 for a right one; q in [1, 4]
+//! floor(r) * q,  share(r) * q       in place of floor(r) and share(r)
+//! ```
+//!
+//! So it settles where one alarm in ten is false. It never falls below 1: nobody's word makes the band narrower
+//! than the policy's floor. The ceiling stays what it is, so nobody's word makes harm harmless either.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +41,12 @@ use crate::policy::{Policy, RiskTolerance};
 const REFINEMENT_RATE: f64 = 0.1;
 const SCALE_MIN: f64 = 0.25;
 const SCALE_MAX: f64 = 4.0;
+
+const RELIEF_RATE: f64 = 0.5;
+const RELIEF_MAX: f64 = 4.0;
+
+/// The share of false alarms that relief settles at.
+const FALSE_SHARE: f64 = 0.1;
 
 /// The interval `[-lower, upper]` of harmless deviation. Both are positive.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,11 +68,35 @@ impl Band {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Refinement {
     scale: f64,
+    relief: f64,
 }
 
 impl Default for Refinement {
     fn default() -> Self {
-        Self { scale: 1.0 }
+        Self {
+            scale: 1.0,
+            relief: 1.0,
+        }
+    }
+}
+
+/// What an operator says of an alarm, or of a failover, afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Judgement {
+    /// It was harmless.
+    FalseAlarm,
+    /// It was, or would have become, harmful.
+    Right,
+}
+
+impl Judgement {
+    /// In words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FalseAlarm => "a false alarm",
+            Self::Right => "right",
+        }
     }
 }
 
@@ -75,11 +115,10 @@ pub fn share(r: RiskTolerance) -> f64 {
 pub fn band(policy: &Policy, half_widths: Option<(f64, f64)>, refinement: Refinement) -> Band {
     let r = policy.risk_tolerance.get();
     let ceiling = policy.band_ceiling;
-    let floor = policy.band_floor.powf(1.0 - r) * ceiling.powf(r);
+    let floor =
+        (policy.band_floor.powf(1.0 - r) * ceiling.powf(r) * refinement.relief).min(ceiling);
     let (below, above) = half_widths.unwrap_or((0.0, 0.0));
-    let side = |half_width: f64| {
-        (share(policy.risk_tolerance) * refinement.scale * half_width).clamp(floor, ceiling)
-    };
+    let side = |half_width: f64| (refinement.reach(policy) * half_width).clamp(floor, ceiling);
     Band {
         lower: side(below),
         upper: side(above),
@@ -87,16 +126,36 @@ pub fn band(policy: &Policy, half_widths: Option<(f64, f64)>, refinement: Refine
 }
 
 impl Refinement {
+    /// How many half-widths of the prediction interval the band encompasses.
+    fn reach(self, policy: &Policy) -> f64 {
+        share(policy.risk_tolerance) * self.scale * self.relief
+    }
+
+    /// Moves the relief by what an operator says of an alarm.
+    #[must_use]
+    pub fn judged(self, judgement: Judgement) -> Self {
+        let is_false = match judgement {
+            Judgement::FalseAlarm => 1.0,
+            Judgement::Right => 0.0,
+        };
+        let relief = self.relief * (RELIEF_RATE * (is_false - FALSE_SHARE)).exp();
+        Self {
+            relief: relief.clamp(1.0, RELIEF_MAX),
+            ..self
+        }
+    }
+
     /// Moves the scale by one in-control deviation against the half-widths predicted for it.
     #[must_use]
     pub fn refine(self, policy: &Policy, half_widths: (f64, f64), deviation: f64) -> Self {
-        let reach = share(policy.risk_tolerance) * self.scale;
+        let reach = self.reach(policy);
         let missed = deviation > reach * half_widths.1 || deviation < -reach * half_widths.0;
         let alpha = 1.0 - coverage(policy.risk_tolerance);
         let error = if missed { 1.0 - alpha } else { -alpha };
         let scale = self.scale * (REFINEMENT_RATE * error).exp();
         Self {
             scale: scale.clamp(SCALE_MIN, SCALE_MAX),
+            ..self
         }
     }
 }
@@ -170,6 +229,27 @@ mod tests {
         assert!((rate - 0.10).abs() < 0.02, "{rate}");
     }
 
+    #[test]
+    fn a_false_alarm_widens_the_band_and_right_ones_bring_it_back_but_not_below_its_floor() {
+        let policy = policy(0.0);
+        let judged = |said: &[Judgement]| {
+            let refinement = said
+                .iter()
+                .fold(Refinement::default(), |s, judgement| s.judged(*judgement));
+            band(&policy, Some((0.0, 0.6)), refinement)
+        };
+        let (none, once) = (judged(&[]), judged(&[Judgement::FalseAlarm]));
+        let factor = 0.45_f64.exp();
+        assert!((once.upper - none.upper * factor).abs() < 1e-12);
+        assert!((once.lower - 0.2 * factor).abs() < 1e-12, "the floor too");
+        let mut then_right = vec![Judgement::FalseAlarm];
+        then_right.extend([Judgement::Right; 9]);
+        let back = judged(&then_right);
+        assert!((back.upper - none.upper).abs() < 1e-12);
+        assert_eq!(judged(&[Judgement::Right; 50]), none);
+        assert_eq!(judged(&[Judgement::FalseAlarm; 50]).upper, 1.0);
+    }
+
     proptest! {
         #[test]
         fn the_band_widens_with_risk_tolerance_and_stays_between_floor_and_ceiling(
@@ -178,10 +258,13 @@ mod tests {
             w in 0.0_f64..10.0,
             wider in 0.0_f64..1.0,
             misses in 0_u32..20,
+            false_alarms in 0_u32..5,
         ) {
             let r2 = (r + more).min(1.0);
             let refinement = (0..misses)
                 .fold(Refinement::default(), |s, _| s.refine(&policy(r), (w, w), w + 100.0));
+            let refinement =
+                (0..false_alarms).fold(refinement, |s, _| s.judged(Judgement::FalseAlarm));
             let low = band(&policy(r), Some((w, w)), refinement);
             // A higher risk tolerance takes a wider interval, whose half-width is no smaller.
             let high = band(&policy(r2), Some((w + wider, w + wider)), refinement);

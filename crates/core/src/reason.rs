@@ -118,6 +118,27 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// The property that it is about, where it is about one.
+    pub fn path(&self) -> Option<&PropertyPath> {
+        match self {
+            Self::Watched { path, .. }
+            | Self::NotSustained { path, .. }
+            | Self::HeldBack { path, .. }
+            | Self::FailOver { path, .. } => Some(path),
+            Self::Quiet
+            | Self::Unknown { .. }
+            | Self::BaselineTaken
+            | Self::Seeded
+            | Self::Moved { .. }
+            | Self::MoveUndone { .. }
+            | Self::Stuck { .. }
+            | Self::Reinstated { .. }
+            | Self::ReinstatementFailed { .. }
+            | Self::Commanded { .. }
+            | Self::Refused { .. } => None,
+        }
+    }
+
     /// In one sentence.
     pub fn sentence(&self) -> String {
         match self {

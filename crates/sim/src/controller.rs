@@ -237,6 +237,9 @@ impl<'w> Controller<'w> {
         for action in &decision.actions {
             match action {
                 Action::RestartWatch => self.watch.restart(),
+                Action::Judge { path, judgement } => {
+                    self.watch.judge(path, *judgement);
+                }
                 Action::Recentre(moved) => self.watch.restart_where(|path| moved.contains(path)),
                 Action::Start(_) => self.next_run = None,
                 Action::Quarantine { .. } | Action::Alert { .. } => {}
@@ -264,7 +267,10 @@ impl<'w> Controller<'w> {
                         ..g
                     }));
                 }
-                Action::Alert { .. } | Action::RestartWatch | Action::Recentre(_) => {}
+                Action::Alert { .. }
+                | Action::RestartWatch
+                | Action::Recentre(_)
+                | Action::Judge { .. } => {}
             }
         }
         Ok(commit)

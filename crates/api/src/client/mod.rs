@@ -19,8 +19,8 @@ use crate::wire::{
     AcceptRequest, ActRequest, Acted, ApproveRequest, AuditList, AuditQuery, AuditReport,
     BaselineDiff, BaselineHistory, BaselineView, ChangeList, ChangeQuery, EventDetail, EventList,
     EventQuery, FleetStatus, ForecastQuery, ForecastView, GenerationDiff, GenerationList, Health,
-    HistoryQuery, PauseRequest, PropertyList, RehearseRequest, ResourceDetail, RunView, Series,
-    WindowRequest,
+    HistoryQuery, JudgeRequest, PauseRequest, PropertyList, RehearseRequest, ResourceDetail,
+    RunView, Series, WindowRequest,
 };
 
 /// How long a reading call may take.
@@ -180,6 +180,7 @@ methods! {
         approve(ApproveRequest) = APPROVE;
         pause(PauseRequest) = PAUSE;
         resume(ActRequest) = RESUME;
+        judge(JudgeRequest) = JUDGE;
         window(WindowRequest) = WINDOW;
         release(ActRequest) = RELEASE;
     }

@@ -79,6 +79,30 @@ pub struct WindowRequest {
     pub dry_run: bool,
 }
 
+words! {
+    /// What a person says of an alarm, or of a failover, afterwards.
+    Judgement {
+        /// It was harmless.
+        FalseAlarm = "false-alarm",
+        /// It was, or would have become, harmful.
+        Right = "right",
+    }
+}
+
+/// Judges an alarm or a failover; the band of the property that it was about follows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JudgeRequest {
+    /// The event: `e7`.
+    pub event: Id,
+    /// What is said of it.
+    pub judgement: Judgement,
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// Why; goes into the record.
+    pub reason: Option<String>,
+}
+
 /// One step that would be, or is being, done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedStep {

@@ -15,8 +15,8 @@ mod run;
 mod status;
 
 pub use acting::{
-    AcceptRequest, ActRequest, Acted, ApproveRequest, PauseRequest, PlanView, PlannedStep,
-    RehearseRequest, WindowRequest,
+    AcceptRequest, ActRequest, Acted, ApproveRequest, JudgeRequest, Judgement, PauseRequest,
+    PlanView, PlannedStep, RehearseRequest, WindowRequest,
 };
 pub use baseline::{
     BaselineDiff, BaselineHistory, BaselineProperty, BaselineSummary, BaselineView, Difference,

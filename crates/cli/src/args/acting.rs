@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args};
 
+use evenkeel_api::wire::Judgement;
+
 use super::span::{Moment, parse_moment, parse_span};
+use super::word;
 
 /// How a command acts.
 #[derive(Clone, Debug, Default, Args)]
@@ -107,6 +110,22 @@ pub struct PauseArgs {
     #[arg(long = "for", value_name = "SPAN", value_parser = parse_span)]
     pub for_: Option<Duration>,
     /// What for; goes into the record
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "see ActArgs")]
+    pub flags: ActFlags,
+}
+
+/// `judge`
+#[derive(Clone, Debug, Args)]
+pub struct JudgeArgs {
+    /// Which event: `e7`, as `events` lists them
+    pub event: String,
+    /// What it was: `false-alarm` or `right`
+    #[arg(value_parser = word::<Judgement>)]
+    pub judgement: Judgement,
+    /// Why; goes into the record
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
     #[command(flatten)]

@@ -14,7 +14,9 @@ use clap_complete::Shell;
 use evenkeel_api::wire::{Aggregation, EventKind, Stream};
 
 use crate::render::ColourChoice;
-pub use acting::{AcceptArgs, ActArgs, ActFlags, ApproveArgs, PauseArgs, RehearseArgs, WindowArgs};
+pub use acting::{
+    AcceptArgs, ActArgs, ActFlags, ApproveArgs, JudgeArgs, PauseArgs, RehearseArgs, WindowArgs,
+};
 pub use backtest::{BacktestArgs, Season};
 pub use local::{CheckArgs, DemoArgs, InitArgs, LocalCommand, LogLevel, RunArgs};
 pub use simulate::{Of, SimulateArgs, Sustained};
@@ -131,6 +133,8 @@ pub enum RemoteCommand {
     Pause(PauseArgs),
     /// End a pause
     Resume(ActArgs),
+    /// Say whether an alarm or a failover was right: the property's band follows
+    Judge(JudgeArgs),
     /// Open a one-off window in which changes are expected
     Window(WindowArgs),
     /// Let go of a resource that a stuck saga holds, once you have looked
@@ -428,6 +432,7 @@ mod tests {
             "evenkeel pause web --for 2h --yes",
             "evenkeel resume web --yes",
             "evenkeel window web --for 2h --why upgrade --yes",
+            "evenkeel judge e7 false-alarm --reason cron --yes",
             "evenkeel release web --yes",
             "evenkeel events -f --kind decision",
             "evenkeel explain e7",
@@ -483,6 +488,7 @@ mod tests {
         refused("evenkeel pause web --for soon", "2h");
         refused("evenkeel baseline accept web --note x", "--all");
         refused("evenkeel window web --for 2h", "--why");
+        refused("evenkeel judge e7 wrong", "false-alarm");
         refused("evenkeel failover web --wait --no-wait", "--no-wait");
         refused("evenkeel backtest", "--csv");
         refused("evenkeel backtest --csv a.csv --m4 b.csv c.csv", "--m4");

@@ -5,12 +5,12 @@
 
 use evenkeel_api::ClientError;
 use evenkeel_api::wire::{
-    AcceptRequest, ActRequest, Acted, ApproveRequest, PauseRequest, RehearseRequest, RunOutcome,
-    WindowRequest,
+    AcceptRequest, ActRequest, Acted, ApproveRequest, JudgeRequest, PauseRequest, RehearseRequest,
+    RunOutcome, WindowRequest,
 };
 
 use crate::args::{
-    AcceptArgs, ActArgs, ActFlags, ApproveArgs, PauseArgs, RehearseArgs, WindowArgs,
+    AcceptArgs, ActArgs, ActFlags, ApproveArgs, JudgeArgs, PauseArgs, RehearseArgs, WindowArgs,
 };
 use crate::error::CliError;
 use crate::follow::{Progress, conclude, follow_run};
@@ -226,6 +226,28 @@ pub(super) async fn pause(session: &mut Session<'_>, args: &PauseArgs) -> Result
             reason: args.reason.clone(),
         };
         session.client.pause(&args.resource, &request).await
+    })
+    .await
+}
+
+/// `judge`
+pub(super) async fn judge(session: &mut Session<'_>, args: &JudgeArgs) -> Result<(), CliError> {
+    let event = session.client.event(&args.event).await?.event;
+    let Some(resource) = event.resource else {
+        let what = format!(
+            "{} is about no resource: there is nothing to judge",
+            event.id
+        );
+        return Err(CliError::Failed(what));
+    };
+    act(session, &args.flags, async |session, call| {
+        let request = JudgeRequest {
+            event: event.id.clone(),
+            judgement: args.judgement,
+            dry_run: call.is_dry_run(),
+            reason: args.reason.clone(),
+        };
+        session.client.judge(&resource, &request).await
     })
     .await
 }

@@ -53,6 +53,7 @@ pub async fn execute(command: RemoteCommand, session: &mut Session<'_>) -> Resul
         RemoteCommand::Approve(args) => act::approve(session, &args).await,
         RemoteCommand::Pause(args) => act::pause(session, &args).await,
         RemoteCommand::Resume(args) => act::resume(session, &args).await,
+        RemoteCommand::Judge(args) => act::judge(session, &args).await,
         RemoteCommand::Window(args) => act::window(session, &args).await,
         RemoteCommand::Release(args) => act::release(session, &args).await,
         RemoteCommand::Events(args) => events::events(session, &args).await,

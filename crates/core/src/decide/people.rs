@@ -28,6 +28,7 @@ pub(super) fn commanded(
         let what = format!("{until} is past: name an instant to come");
         return conclude(state, Reason::Refused { what }, vec![], vec![], vec![]);
     }
+    let mut actions = Vec::new();
     let reason = match command {
         Command::Failover => {
             return move_by_hand(policy, state, PlanKind::Failover, by, facts, now);
@@ -96,8 +97,21 @@ pub(super) fn commanded(
                 what: format!("it is {}, not held", state.phase.as_str()),
             },
         },
+        Command::Judge {
+            event,
+            path,
+            judgement,
+        } => {
+            let (path, judgement) = (path.clone(), *judgement);
+            let what = format!(
+                "judged {event} about {path} to be {}: its band follows",
+                judgement.as_str()
+            );
+            actions.push(Action::Judge { path, judgement });
+            done(what)
+        }
     };
-    conclude(state, reason, Vec::new(), Vec::new(), Vec::new())
+    conclude(state, reason, Vec::new(), Vec::new(), actions)
 }
 
 /// When what is asked for would end by itself.
@@ -110,7 +124,8 @@ fn ends(command: &Command) -> Option<Timestamp> {
         | Command::Failback
         | Command::Reinstate
         | Command::Resume
-        | Command::Release => None,
+        | Command::Release
+        | Command::Judge { .. } => None,
     }
 }
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::band::Judgement;
 use crate::failover::{Capabilities, Outcome, Plan};
 use crate::generation::Generation;
 use crate::guard::GuardCheck;
-use crate::ids::{Instance, PropertyPath, ResourceId, RunId};
+use crate::ids::{EventId, Instance, PropertyPath, ResourceId, RunId};
 use crate::outlook::PropertyOutlook;
 use crate::property::Severity;
 use crate::reason::Reason;
@@ -135,6 +136,15 @@ pub enum Command {
     },
     /// A person has looked at a resource that was held.
     Release,
+    /// A person says whether an alarm was right.
+    Judge {
+        /// The event that they judge.
+        event: EventId,
+        /// The property that it was about.
+        path: PropertyPath,
+        /// What they say.
+        judgement: Judgement,
+    },
 }
 
 /// What is to be done, once the decision is journalled.
@@ -161,6 +171,13 @@ pub enum Action {
     RestartWatch,
     /// Other values of these properties are approved now: their course is measured from there.
     Recentre(BTreeSet<PropertyPath>),
+    /// The property's band is to follow what an operator says of an alarm.
+    Judge {
+        /// Which property.
+        path: PropertyPath,
+        /// What they say.
+        judgement: Judgement,
+    },
 }
 
 /// Everything a decision was made on.
@@ -196,7 +213,8 @@ impl Decision {
             Action::Quarantine { .. }
             | Action::Alert { .. }
             | Action::RestartWatch
-            | Action::Recentre(_) => None,
+            | Action::Recentre(_)
+            | Action::Judge { .. } => None,
         })
     }
 }

@@ -450,6 +450,9 @@ impl<'a> Replay<'a> {
                 *self.out.alerts.entry(*severity).or_default() += 1;
             }
             Action::RestartWatch => self.watch.restart(),
+            Action::Judge { path, judgement } => {
+                self.watch.judge(path, *judgement);
+            }
             Action::Recentre(moved) => self.watch.restart_where(|path| moved.contains(path)),
         }
     }

@@ -16,7 +16,7 @@ mod roster;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::band::{self, Refinement};
+use crate::band::{self, Judgement, Refinement};
 use crate::baseline::Baseline;
 use crate::company::{keep_company, together_within};
 use crate::deviation::{Scale, deviation};
@@ -185,6 +185,21 @@ impl Watch {
         for (_, tracker) in self.trackers.iter_mut().filter(|(path, _)| moved(path)) {
             tracker.restart();
         }
+    }
+
+    /// Lets the band of a property follow what an operator says of an alarm. Says whether it is watched.
+    pub fn judge(&mut self, path: &PropertyPath, judgement: Judgement) -> bool {
+        let Some(tracker) = self.trackers.get_mut(path) else {
+            return false;
+        };
+        tracker.refinement = tracker.refinement.judged(judgement);
+        tracker.keeping.changed();
+        true
+    }
+
+    /// Whether a property is watched.
+    pub fn watches(&self, path: &PropertyPath) -> bool {
+        self.trackers.contains_key(path)
     }
 
     /// How the forecast of a property is made.

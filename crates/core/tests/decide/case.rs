@@ -188,7 +188,8 @@ pub(crate) fn alerts(decision: &Decision) -> Vec<Severity> {
         Action::Start(_)
         | Action::Quarantine { .. }
         | Action::RestartWatch
-        | Action::Recentre(_) => None,
+        | Action::Recentre(_)
+        | Action::Judge { .. } => None,
     };
     decision.actions.iter().filter_map(alert).collect()
 }

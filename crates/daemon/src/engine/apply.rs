@@ -136,6 +136,7 @@ impl ResourceTask {
         let mut alerts = Vec::new();
         let mut restart_watch = false;
         let mut recentred = None;
+        let mut judged = None;
         for action in &decision.actions {
             match action {
                 Action::Start(_) => {} // last, once it is journalled
@@ -147,6 +148,7 @@ impl ResourceTask {
                 Action::Alert { severity, sentence } => alerts.push((*severity, sentence.clone())),
                 Action::RestartWatch => restart_watch = true,
                 Action::Recentre(moved) => recentred = Some(moved.clone()),
+                Action::Judge { path, judgement } => judged = Some((path.clone(), *judgement)),
             }
         }
         if let (Some(plan), NextRun::Used(used)) = (&plan, self.next_run)
@@ -186,6 +188,9 @@ impl ResourceTask {
             self.outlooks = Arc::default();
             self.last_probe = None;
             self.staged = None;
+        }
+        if let Some((path, judgement)) = judged {
+            self.watch.judge(&path, judgement);
         }
         if let Some(moved) = recentred {
             self.watch.restart_where(|path| moved.contains(path));

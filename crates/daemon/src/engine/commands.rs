@@ -65,6 +65,11 @@ impl ResourceTask {
         by: &str,
         dry_run: bool,
     ) -> Result<Answer, String> {
+        if let Command::Judge { path, .. } = command
+            && !self.watch.watches(path)
+        {
+            return Err(format!("{path} is not watched any longer: it has no band"));
+        }
         let facts = self.facts();
         let decision = self.decide(&Input::Commanded {
             command,
@@ -192,5 +197,6 @@ fn name(command: &Command) -> &'static str {
         Command::Approve { .. } => "approve",
         Command::OpenWindow { .. } => "window",
         Command::Release => "release",
+        Command::Judge { .. } => "judge",
     }
 }

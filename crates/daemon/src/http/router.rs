@@ -44,6 +44,7 @@ fn table() -> Vec<(Route, Handler)> {
         (routes::APPROVE, post(acting::approve)),
         (routes::PAUSE, post(acting::pause)),
         (routes::RESUME, post(acting::resume)),
+        (routes::JUDGE, post(acting::judge)),
         (routes::WINDOW, post(acting::window)),
         (routes::RELEASE, post(acting::release)),
     ]

@@ -1,6 +1,7 @@
 //! What people ask of a resource's task. A refusal is an answer like any other, with the guards that
 //! hold; a problem is told when there is no answer.
 
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use evenkeel_api::wire;
+use evenkeel_core::EventId;
+use evenkeel_core::band::Judgement;
 use evenkeel_core::decide::Command;
 use evenkeel_core::property::Severity;
 use evenkeel_core::record::{EventKind, NewEvent};
@@ -18,7 +21,7 @@ use crate::engine::{self, Message};
 use crate::http::AppState;
 use crate::http::convert::acting as convert;
 use crate::http::extract::{Actor, Body, Resource, instant, span};
-use crate::http::problem::{Answer, Refused, bad_request, conflict, problem};
+use crate::http::problem::{Answer, Refused, bad_request, conflict, problem, unknown};
 
 /// How much longer than others an `accept` may take: it reads the resource first.
 const ACCEPT_PATIENCE_FACTOR: u32 = 6;
@@ -100,6 +103,57 @@ pub(in crate::http) async fn pause(
         reason: None,
     };
     decide(&state, request, Command::Pause { why, until }).await
+}
+
+pub(in crate::http) async fn judge(
+    State(state): State<Arc<AppState>>,
+    resource: Resource,
+    Actor(by): Actor,
+    Body(body): Body<wire::JudgeRequest>,
+) -> Answer<wire::Acted> {
+    let wire::JudgeRequest {
+        event,
+        judgement,
+        dry_run,
+        reason,
+    } = body;
+    let id: EventId = (event.parse())
+        .map_err(|error: <EventId as FromStr>::Err| bad_request("event", error.to_string()))?;
+    let found = state.world.control.event(id).await?;
+    let Some(found) = found.filter(|e| e.event.resource.as_ref() == Some(&resource.name)) else {
+        return Err(unknown("event", &event, []).into());
+    };
+    let explanation = found.event.explanation.as_ref();
+    let Some(path) = explanation.and_then(|explanation| explanation.reason.path()) else {
+        let what = format!("{id} is not an alarm about a property");
+        return Err(bad_request("event", what)
+            .with_remedy("name a decision: `evenkeel events --kind decision` lists them")
+            .into());
+    };
+    let snapshot = resource.handle.snapshot.borrow().clone();
+    if !snapshot
+        .outlooks
+        .iter()
+        .any(|outlook| outlook.path == *path)
+    {
+        let what = format!("{path} is not watched any longer: it has no band");
+        return Err(bad_request("event", what).into());
+    }
+    let command = Command::Judge {
+        event: id,
+        path: path.clone(),
+        judgement: match judgement {
+            wire::Judgement::FalseAlarm => Judgement::FalseAlarm,
+            wire::Judgement::Right => Judgement::Right,
+        },
+    };
+    let request = Request {
+        resource,
+        by,
+        dry_run,
+        reason,
+    };
+    decide(&state, request, command).await
 }
 
 pub(in crate::http) async fn window(

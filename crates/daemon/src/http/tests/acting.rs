@@ -2,7 +2,8 @@
 
 use evenkeel_api::wire::{
     AcceptRequest, ActRequest, ApproveRequest, AuditQuery, AuditRecord, EventKind, EventQuery,
-    PauseRequest, PhaseKind, RehearseRequest, RunOutcome, StepStatus, WindowRequest,
+    JudgeRequest, Judgement, PauseRequest, PhaseKind, RehearseRequest, RunOutcome, StepStatus,
+    WindowRequest,
 };
 use evenkeel_core::Instance;
 
@@ -272,4 +273,64 @@ async fn approvals_and_windows_last_as_long_as_was_said() {
     let status = &site.client.status().await.unwrap().resources[0];
     assert!(status.approval.is_some());
     assert_eq!(status.windows[0].why.as_deref(), Some("deploy"));
+}
+
+#[tokio::test]
+async fn a_judged_alarm_moves_the_band_of_its_property() {
+    let site = Site::guarded().await;
+    let upper = async || {
+        let found = site.client.properties("web").await.unwrap().properties;
+        let workers = found.into_iter().find(|p| p.path == "conf/workers");
+        workers.map(|p| p.band.upper)
+    };
+    site.set_workers(64.0);
+    let query = EventQuery {
+        kind: Some(EventKind::Decision),
+        ..EventQuery::default()
+    };
+    let alarm = async || {
+        let events = site.client.events(&query).await.unwrap().events;
+        let alarm = events
+            .into_iter()
+            .find(|e| e.sentence.contains("conf/workers"));
+        alarm.map(|event| event.id)
+    };
+    site.until("there is an alarm", async || alarm().await.is_some())
+        .await;
+    let event = alarm().await.unwrap();
+    let before = upper().await.unwrap();
+    let judge = |event: &str, dry_run| JudgeRequest {
+        event: event.to_owned(),
+        judgement: Judgement::FalseAlarm,
+        dry_run,
+        reason: None,
+    };
+    let dry = site
+        .client
+        .judge("web", &judge(&event, true))
+        .await
+        .unwrap();
+    assert!(!dry.done, "{}", dry.message);
+    let done = site
+        .client
+        .judge("web", &judge(&event, false))
+        .await
+        .unwrap();
+    assert!(done.done);
+    assert!(done.message.contains("a false alarm"), "{}", done.message);
+    site.until("the band is wider", async || upper().await > Some(before))
+        .await;
+    assert!(audited(&site, "operator.judge").await.done);
+
+    let other = site
+        .client
+        .events(&EventQuery::default())
+        .await
+        .unwrap()
+        .events;
+    let no_alarm = other.iter().find(|e| e.kind == EventKind::Sync).unwrap();
+    let refused = site.client.judge("web", &judge(&no_alarm.id, false)).await;
+    assert!(refused.unwrap_err().to_string().contains("is not an alarm"));
+    let unknown = site.client.judge("web", &judge("e99999", false)).await;
+    assert!(unknown.unwrap_err().to_string().contains("e99999"));
 }
