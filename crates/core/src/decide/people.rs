@@ -82,20 +82,9 @@ pub(super) fn commanded(
             });
             done(format!("opened a window from {from} until {until}"))
         }
-        Command::Release => match &state.phase {
-            Phase::Held { .. } => {
-                let why = "released after a stuck run: reinstate the standby".to_owned();
-                state.phase = Phase::Unprotected { why };
-                done("released".to_owned())
-            }
-            Phase::Settling { .. }
-            | Phase::Seeding
-            | Phase::Guarded
-            | Phase::Moving { .. }
-            | Phase::Reinstating { .. }
-            | Phase::Unprotected { .. } => Reason::Refused {
-                what: format!("it is {}, not held", state.phase.as_str()),
-            },
+        Command::Release => match release(&mut state) {
+            Ok(()) => done("released".to_owned()),
+            Err(what) => Reason::Refused { what },
         },
         Command::Judge {
             event,
@@ -112,6 +101,23 @@ pub(super) fn commanded(
         }
     };
     conclude(state, reason, Vec::new(), Vec::new(), actions)
+}
+
+/// Lets go of what is held: it is to be reinstated next.
+fn release(state: &mut State) -> Result<(), String> {
+    match &state.phase {
+        Phase::Held { .. } => {
+            let why = "released after a stuck run: reinstate the standby".to_owned();
+            state.phase = Phase::Unprotected { why };
+            Ok(())
+        }
+        Phase::Settling { .. }
+        | Phase::Seeding
+        | Phase::Guarded
+        | Phase::Moving { .. }
+        | Phase::Reinstating { .. }
+        | Phase::Unprotected { .. } => Err(format!("it is {}, not held", state.phase.as_str())),
+    }
 }
 
 /// When what is asked for would end by itself.
