@@ -1,8 +1,9 @@
 //! What stands on the wire, pinned: scripts and dashboards read these names.
 
 use evenkeel_api::wire::{
-    Acted, Band, Breach, BreachKind, GuardCheck, Instance, Origin, PhaseKind, PlanView,
-    PlannedStep, Property, Severity, StepStatus, ValueKind, WireValue,
+    Acted, Band, Breach, BreachKind, GuardCheck, Instance, Network, NetworkStage, Origin,
+    PhaseKind, PlanView, PlannedStep, Property, Severity, StepStatus, TrainedNetwork, ValueKind,
+    WireValue,
 };
 use serde_json::{Value, json};
 
@@ -14,6 +15,41 @@ where
     assert_eq!(&written, wire);
     let read: W = serde_json::from_value(written).expect("what was written is read");
     assert_eq!(&read, value);
+}
+
+#[test]
+fn a_network_says_only_what_belongs_to_its_stage() {
+    let network = Network {
+        kind: "service".into(),
+        stage: NetworkStage::Training,
+        series: None,
+        series_needed: None,
+        done: Some(0.25),
+        trained: Some(TrainedNetwork {
+            at: "2026-11-24T22:51:05Z".into(),
+            series: 120,
+            values: 400_000,
+            steps: 14_000,
+            validation_loss: 0.5,
+        }),
+    };
+    check(
+        &network,
+        &json!({
+            "kind": "service",
+            "stage": "training",
+            "series": null,
+            "series_needed": null,
+            "done": 0.25,
+            "trained": {
+                "at": "2026-11-24T22:51:05Z",
+                "series": 120,
+                "values": 400_000,
+                "steps": 14_000,
+                "validation_loss": 0.5,
+            },
+        }),
+    );
 }
 
 #[test]

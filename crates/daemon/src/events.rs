@@ -1,9 +1,11 @@
 //! Events that the daemon itself makes, in one shape.
 
+use std::sync::Arc;
+
 use evenkeel_core::property::Severity;
 use evenkeel_core::record::{EventKind, NewEvent};
 use evenkeel_core::{ResourceId, Timestamp};
-use evenkeel_ports::AuditEntry;
+use evenkeel_ports::{AuditEntry, ControlStore};
 use tracing::warn;
 
 use crate::world::World;
@@ -11,6 +13,19 @@ use crate::world::World;
 /// About the daemon: start, reload, recovery.
 pub(crate) fn daemon(at: Timestamp, sentence: String) -> NewEvent {
     NewEvent::new(at, EventKind::Daemon, Severity::Info, sentence)
+}
+
+/// The same, recorded, as something that matters so much.
+pub(crate) async fn of_the_daemon(
+    control: &Arc<dyn ControlStore>,
+    at: Timestamp,
+    severity: Severity,
+    sentence: String,
+) {
+    let event = NewEvent::new(at, EventKind::Daemon, severity, sentence);
+    if let Err(error) = control.record(vec![event]).await {
+        warn!(%error, "an event could not be recorded");
+    }
 }
 
 /// An instance that ended by itself was started again: recorded, audited, and said.

@@ -5,6 +5,7 @@
 
 pub mod alerts;
 mod blocking;
+pub mod budget;
 pub mod clock;
 pub mod config;
 pub mod engine;
@@ -14,6 +15,7 @@ pub mod gate;
 pub mod http;
 pub mod keeper;
 pub mod local;
+pub mod networks;
 pub mod refits;
 mod running;
 mod serve;

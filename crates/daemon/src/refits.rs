@@ -2,7 +2,8 @@
 //!
 //! Every resource's task says after each assessment which of its properties want a refit. The one worker
 //! takes the most urgent, has the task fork its forecaster, fits the fork to the history in the store on a
-//! thread of its own, and hands it back. Then it rests, for as long as keeps it within its share of one core.
+//! thread of its own, and hands it back. Then it rests, for as long as keeps all that is done in the background
+//! within its share of one core (`crate::budget`).
 //!
 //! ```text
 //!  task ──want──▶ queue ──next──▶ worker ── Fork ──▶ task
@@ -24,6 +25,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::{Instrument, debug, debug_span};
 
 use crate::blocking::on_a_thread;
+use crate::budget::{Budget, Turn};
 use crate::engine::Message;
 
 /// The most properties that wait.
@@ -59,6 +61,7 @@ pub struct Refits(Arc<Shared>);
 struct Shared {
     queue: Mutex<Queue>,
     changed: Notify,
+    budget: Budget,
 }
 
 #[derive(Debug)]
@@ -66,7 +69,6 @@ struct Queue {
     waiting: BTreeMap<(ResourceId, PropertyPath), Waiting>,
     /// Given to the last that came: of two as urgent the first comes first.
     last_number: u64,
-    share: f64,
     counts: Counts,
 }
 
@@ -86,23 +88,17 @@ struct Wanted {
 }
 
 impl Refits {
-    /// Nothing waits; `share` of one core may be used, from 0 (nothing is refitted) to 1.
-    pub fn new(share: f64) -> Self {
+    /// Nothing waits; what is done is taken from `budget`.
+    pub fn new(budget: Budget) -> Self {
         Self(Arc::new(Shared {
             queue: Mutex::new(Queue {
                 waiting: BTreeMap::new(),
                 last_number: 0,
-                share,
                 counts: Counts::default(),
             }),
             changed: Notify::new(),
+            budget,
         }))
-    }
-
-    /// Uses another share of a core from now on.
-    pub fn set_share(&self, share: f64) {
-        self.queue().share = share;
-        self.0.changed.notify_one();
     }
 
     /// Says which properties of a resource want a refit now: those, and no other.
@@ -153,10 +149,11 @@ impl Refits {
         clock: Arc<dyn Clock>,
         mut stop: oneshot::Receiver<()>,
     ) {
+        let budget = self.0.budget.clone();
         loop {
-            let wanted = tokio::select! {
+            let (turn, wanted) = tokio::select! {
                 _ = &mut stop => return,
-                wanted = self.next() => wanted,
+                next = self.next(&budget) => next,
             };
             let span =
                 debug_span!("refit", resource = %wanted.resource, property = %wanted.property);
@@ -164,18 +161,22 @@ impl Refits {
             let Some((is_done, took)) = refit.instrument(span).await else {
                 continue;
             };
-            let rest = self.count(is_done, took);
+            self.count(is_done, took);
             tokio::select! {
                 _ = &mut stop => return,
-                () = tokio::time::sleep(rest) => {}
+                () = turn.end(took) => {}
             }
         }
     }
 
-    async fn next(&self) -> Wanted {
+    /// The most urgent when it is its turn. No turn is asked for while nothing waits.
+    async fn next<'a>(&self, budget: &'a Budget) -> (Turn<'a>, Wanted) {
         loop {
-            if let Some(wanted) = self.take() {
-                return wanted;
+            if self.counts().waiting > 0 {
+                let turn = budget.turn().await;
+                if let Some(wanted) = self.take() {
+                    return (turn, wanted);
+                }
             }
             // A permit is kept for whoever comes after the notification.
             self.0.changed.notified().await;
@@ -184,9 +185,6 @@ impl Refits {
 
     fn take(&self) -> Option<Wanted> {
         let mut queue = self.queue();
-        if queue.share <= 0.0 {
-            return None;
-        }
         let order = |waiting: &Waiting| (waiting.urgency, std::cmp::Reverse(waiting.number));
         let all = queue.waiting.iter();
         let (key, _) = all.max_by_key(|(_, waiting)| order(waiting))?;
@@ -199,33 +197,18 @@ impl Refits {
         })
     }
 
-    /// Counts one that ended, and says how long to rest after it.
-    fn count(&self, is_done: bool, took: Duration) -> Duration {
+    /// Counts one that ended.
+    fn count(&self, is_done: bool, took: Duration) {
         let mut queue = self.queue();
         queue.counts.done += u64::from(is_done);
         queue.counts.given_up += u64::from(!is_done);
         queue.counts.spent = queue.counts.spent.saturating_add(took);
-        rest(took, queue.share)
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         // A number counted or not by a thread that panicked does not make the queue wrong.
         self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The longest rest: a share near 0 must not look like a hang.
-const REST_MAX: Duration = Duration::from_secs(600);
-
-/// The rest after work of `took` that keeps the whole within `share`.
-fn rest(took: Duration, share: f64) -> Duration {
-    if share >= 1.0 {
-        return Duration::ZERO;
-    }
-    let rest = took.as_secs_f64() * (1.0 / share.max(f64::MIN_POSITIVE) - 1.0);
-    Duration::try_from_secs_f64(rest)
-        .unwrap_or(REST_MAX)
-        .min(REST_MAX)
 }
 
 /// One refit: whether it was done, and how long it took; `None` if it was not wanted any longer.
@@ -288,6 +271,8 @@ async fn fit(fork: &mut Fork, resource: ResourceId, history: &dyn History) -> Re
 
 #[cfg(test)]
 mod tests {
+    use evenkeel_ports::fake::{FakeClock, FakeHistory};
+
     use super::*;
 
     fn due(properties: &[(&str, Urgency)]) -> BTreeMap<PropertyPath, Urgency> {
@@ -306,7 +291,7 @@ mod tests {
     #[test]
     fn what_drifts_or_is_critical_comes_first_and_the_rest_in_its_turn() {
         use Urgency::{First, Ordinary};
-        let refits = Refits::new(0.1);
+        let refits = Refits::new(Budget::new(0.1));
         let (messages, _inbox) = mpsc::channel(1);
         let (web, db) = ("web".into(), "db".into());
         refits.want(&web, &messages, due(&[("a", Ordinary), ("b", Ordinary)]));
@@ -319,7 +304,7 @@ mod tests {
 
     #[test]
     fn the_queue_has_a_bound_and_takes_up_later_what_found_no_room() {
-        let refits = Refits::new(0.1);
+        let refits = Refits::new(Budget::new(0.1));
         let (messages, _inbox) = mpsc::channel(1);
         let many = |_: ()| -> BTreeMap<PropertyPath, Urgency> {
             let name = |i: usize| PropertyPath::from(format!("p{i}").as_str());
@@ -333,31 +318,33 @@ mod tests {
         assert_eq!(refits.counts().waiting, QUEUE);
     }
 
-    #[test]
-    fn without_a_share_nothing_is_taken() {
-        let refits = Refits::new(0.0);
-        let (messages, _inbox) = mpsc::channel(1);
+    #[tokio::test]
+    async fn without_a_share_nothing_is_taken() {
+        let budget = Budget::new(0.0);
+        let refits = Refits::new(budget.clone());
+        let (messages, mut inbox) = mpsc::channel(1);
+        let (stop, stopped) = oneshot::channel();
+        let (history, clock) = (FakeHistory::new(), FakeClock::at(Timestamp::from_millis(0)));
+        let running = refits.clone();
+        let running = tokio::spawn(running.run(Arc::new(history), Arc::new(clock), stopped));
         refits.want(&"web".into(), &messages, due(&[("a", Urgency::First)]));
-        assert!(refits.take().is_none());
-        refits.set_share(0.5);
-        assert_eq!(taken(&refits), ["web a"]);
-    }
-
-    #[test]
-    fn the_rest_keeps_the_work_within_its_share() {
-        let ms = Duration::from_millis;
-        assert_eq!(rest(ms(100), 0.1), ms(900));
-        assert_eq!(rest(ms(100), 0.5), ms(100));
-        assert_eq!(rest(ms(100), 1.0), ms(0));
-        assert_eq!(rest(ms(100), 0.0), REST_MAX);
-        assert_eq!(rest(Duration::MAX, 0.1), REST_MAX);
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert!(inbox.try_recv().is_err());
+        budget.set_share(0.5);
+        let message = inbox.recv().await;
+        assert!(matches!(&message, Some(Message::Fork { path, .. }) if path.as_str() == "a"));
+        drop(message); // no fork comes
+        stop.send(()).unwrap();
+        running.await.unwrap();
     }
 
     #[test]
     fn what_came_of_it_is_counted() {
-        let refits = Refits::new(0.25);
+        let refits = Refits::new(Budget::new(0.25));
         let ms = Duration::from_millis;
-        assert_eq!(refits.count(true, ms(20)), ms(60));
+        refits.count(true, ms(20));
         refits.count(false, ms(1));
         let expected = Counts {
             done: 1,

@@ -14,7 +14,6 @@ use evenkeel_drivers::redirect::proxy::ProxyHandle;
 use evenkeel_drivers::redirect::{LinkRedirector, ProxyRedirector};
 use evenkeel_drivers::service::ServiceDriver;
 use evenkeel_drivers::{BuildContext, BuildError};
-use evenkeel_forecast::MixtureFactory;
 use evenkeel_ports::{
     Clock, ControlStore, Driver, DriverError, Redirector, RetentionPolicy, StoreError,
 };
@@ -23,12 +22,14 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use crate::alerts::Alerts;
+use crate::budget::Budget;
 use crate::clock::SystemClock;
 use crate::config::{Config, KindConfig, RedirectConfig, ResourceConfig};
 use crate::engine::{self, Message, Parts, ResourceHandle};
 use crate::events;
 use crate::executor::OpenRun;
 use crate::http::{self, AppState, BindError, Registry};
+use crate::networks::{Networks, Options, Training, Watched};
 use crate::refits::Refits;
 use crate::world::{Fleet, RedactionKey, World};
 
@@ -91,6 +92,8 @@ pub struct Running {
     retention: tokio::task::JoinHandle<()>,
     stop_refits: oneshot::Sender<()>,
     refits: tokio::task::JoinHandle<()>,
+    /// Trains networks, if they are asked for.
+    training: Option<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
 }
 
 impl Running {
@@ -105,14 +108,19 @@ impl Running {
             Some(command) => Alerts::to_command(command.clone()),
             None => Alerts::to_log(),
         };
+        let budget = Budget::new(config.refit_cpu_share);
         let world = World {
             control: Arc::new(store.clone()),
             journal: Arc::new(store.clone()),
             audit: Arc::new(store.clone()),
             history: Arc::new(store),
             clock: Arc::new(SystemClock::start()),
-            forecasters: Arc::new(MixtureFactory::default()),
-            refits: Refits::new(config.refit_cpu_share),
+            networks: match config.networks {
+                Some(_) => Networks::below(&config.state_dir),
+                None => Networks::off(),
+            },
+            refits: Refits::new(budget.clone()),
+            budget,
             keep_learned_every: engine::KEEP_EVERY,
             alerts,
             fleet: Fleet::default(),
@@ -136,6 +144,8 @@ impl Running {
         }
         let registry = Registry::new();
         registry.set(handles);
+        let training = (config.networks.clone())
+            .map(|options| start_training(&world, options, registry.clone()));
         let (stop_server, stopped) = oneshot::channel();
         let state = AppState::new(registry.clone(), world.clone());
         let server = tokio::spawn(http::serve(listener, state, async move {
@@ -161,6 +171,7 @@ impl Running {
             retention,
             stop_refits,
             refits,
+            training,
         })
     }
 
@@ -227,7 +238,7 @@ impl Running {
         self.registry.set(handles);
         self.retention.abort();
         self.retention = tokio::spawn(retain(self.world.clone(), config.retention));
-        self.world.refits.set_share(config.refit_cpu_share);
+        self.world.budget.set_share(config.refit_cpu_share);
         self.config = config;
         let event = events::daemon(self.world.now(), "configuration reloaded".to_owned());
         self.world
@@ -246,6 +257,9 @@ impl Running {
         }
         if config.alert_command != self.config.alert_command {
             return needs_restart("[alerts] changed".to_owned());
+        }
+        if config.networks != self.config.networks {
+            return needs_restart("[forecast] changed".to_owned());
         }
         for resource in &config.resources {
             let name = &resource.settings.name;
@@ -270,22 +284,20 @@ impl Running {
         self.world
             .alerts
             .raise(now, None, Severity::Warn, &sentence);
-        let mut event = events::daemon(now, sentence);
-        event.severity = Severity::Warn;
-        if let Err(error) = self.world.control.record(vec![event]).await {
-            warn!(%error, "an event could not be recorded");
-        }
+        events::of_the_daemon(&self.world.control, now, Severity::Warn, sentence).await;
     }
 
     /// Stops. A saga that runs is left to the next start.
     pub async fn stop(self) {
-        let event = events::daemon(self.world.now(), "stopped".to_owned());
-        if let Err(error) = self.world.control.record(vec![event]).await {
-            warn!(%error, "an event could not be recorded");
-        }
+        let (control, now) = (&self.world.control, self.world.now());
+        events::of_the_daemon(control, now, Severity::Info, "stopped".to_owned()).await;
         self.retention.abort();
         self.stop_refits.send(()).ok();
         self.refits.await.ok(); // it ends by itself, or has
+        if let Some((stop, training)) = self.training {
+            stop.send(()).ok();
+            training.await.ok();
+        }
         for (name, handle) in self.registry.all() {
             stop_resource(&handle, self.proxies.get(&name)).await;
         }
@@ -293,6 +305,27 @@ impl Running {
         self.server.await.ok();
         std::fs::remove_file(&self.config.socket).ok(); // a stale one is replaced at the next start
     }
+}
+
+fn start_training(
+    world: &World,
+    options: Options,
+    registry: Registry,
+) -> (oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
+    let watching = move || {
+        let watched = |(resource, handle): (ResourceId, ResourceHandle)| {
+            let settings = handle.snapshot.borrow().settings.clone();
+            Watched {
+                resource,
+                kind: settings.kind.clone(),
+                step: settings.policy.sample_every,
+            }
+        };
+        registry.all().into_iter().map(watched).collect()
+    };
+    let training = Training::new(world, options, Arc::new(watching));
+    let (stop, stopped) = oneshot::channel();
+    (stop, tokio::spawn(training.run(stopped)))
 }
 
 fn names(config: &Config) -> BTreeSet<ResourceId> {
@@ -331,6 +364,12 @@ async fn start_resource(
         })
     })?;
     let driver = build_driver(&resource.kind, &context).map_err(build_error)?;
+    // Before what was learned is read back: models in it wait for their network.
+    if let Err(unreadable) = world.networks.open(&resource.settings.kind).await {
+        let sentence = unreadable.to_string();
+        warn!("{sentence}");
+        events::of_the_daemon(&world.control, world.now(), Severity::Warn, sentence).await;
+    }
     let record = world.control.load(name).await?;
     let state = record.map_or_else(|| State::new(world.now()), |record| record.state);
     let (redirector, proxy) = match &resource.redirect {

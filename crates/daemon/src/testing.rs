@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_core::policy::Policy;
-use evenkeel_forecast::MixtureFactory;
 use evenkeel_ports::ControlStore;
 use evenkeel_store::Store;
 
 use crate::alerts::Alerts;
+use crate::budget::Budget;
 use crate::clock::SystemClock;
 use crate::engine;
+use crate::networks::Networks;
 use crate::refits::Refits;
 use crate::settings::{KeepGenerations, Settings, SyncRhythm};
 use crate::world::{Fleet, RedactionKey, World};
@@ -21,14 +22,16 @@ use crate::world::{Fleet, RedactionKey, World};
 pub(crate) async fn world(dir: &Path) -> World {
     let store = Store::open(&dir.join("state")).unwrap();
     let key = store.redaction_key().await.unwrap();
+    let budget = Budget::new(0.0);
     World {
         control: Arc::new(store.clone()),
         journal: Arc::new(store.clone()),
         audit: Arc::new(store.clone()),
         history: Arc::new(store),
         clock: Arc::new(SystemClock::start()),
-        forecasters: Arc::new(MixtureFactory::default()),
-        refits: Refits::new(0.0),
+        networks: Networks::off(),
+        refits: Refits::new(budget.clone()),
+        budget,
         keep_learned_every: engine::KEEP_EVERY,
         alerts: Alerts::to_log(),
         fleet: Fleet::default(),

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use evenkeel_core::fleet::{Drifts, remembered_for};
-use evenkeel_core::forecast::ForecasterFactory;
 use evenkeel_core::{PropertyPath, Timestamp};
 use evenkeel_ports::{Audit, Clock, ControlStore, History, Journal};
 
 use crate::alerts::Alerts;
+use crate::budget::Budget;
+use crate::networks::Networks;
 use crate::refits::Refits;
 use crate::settings::Settings;
 
@@ -27,8 +28,10 @@ pub struct World {
     pub history: Arc<dyn History>,
     /// Time.
     pub clock: Arc<dyn Clock>,
-    /// Makes forecasters.
-    pub forecasters: Arc<dyn ForecasterFactory>,
+    /// The networks that forecasters share, by kind of resource.
+    pub networks: Networks,
+    /// What all work in the background may take.
+    pub budget: Budget,
     /// Which models want to be fitted anew.
     pub refits: Refits,
     /// How often what was learned is kept.

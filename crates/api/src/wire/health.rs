@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Rfc3339;
+use super::{Network, Rfc3339};
 
 /// The daemon itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ pub struct Health {
     /// Forecasting models that were fitted anew since then.
     #[serde(default)]
     pub refits: Refits,
+    /// The networks that forecast all properties of a kind, by kind.
+    #[serde(default)]
+    pub networks: Vec<Network>,
 }
 
 /// How often forecasting models were fitted anew in the background.

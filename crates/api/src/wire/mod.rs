@@ -9,6 +9,7 @@ mod clone;
 mod event;
 mod forecast;
 mod health;
+mod network;
 mod problem;
 mod property;
 mod run;
@@ -28,6 +29,7 @@ pub use event::{
 };
 pub use forecast::{Coverage, ForecastQuery, ForecastView, HorizonForecast, ModelWeight};
 pub use health::{Health, Refits};
+pub use network::{Network, NetworkStage, TrainedNetwork};
 pub use problem::Problem;
 pub use property::{
     Aggregation, Band, Breach, BreachKind, Change, ChangeList, ChangeQuery, HistoryQuery, Origin,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Band, Breach, Event, GuardCheck, Id, Rfc3339, Unreadable};
+use super::{Band, Breach, Event, GuardCheck, Id, Network, Rfc3339, Unreadable};
 
 words! {
     /// What Evenkeel may do with a resource by itself.
@@ -69,6 +69,9 @@ pub struct FleetStatus {
     pub at: Rfc3339,
     /// In the order of the configuration.
     pub resources: Vec<ResourceStatus>,
+    /// The networks that forecast all properties of a kind, by kind.
+    #[serde(default)]
+    pub networks: Vec<Network>,
 }
 
 /// One resource at a glance.

@@ -1,15 +1,17 @@
 //! `status`: the fleet at a glance, or one resource in full.
 
 use evenkeel_api::wire::{
-    BreachKind, CloneStatus, FleetStatus, InstanceHealth, InstanceStatus, PhaseKind, PolicyView,
-    ResourceDetail, ResourceStatus, WorstProperty,
+    BreachKind, CloneStatus, FleetStatus, InstanceHealth, InstanceStatus, Network, NetworkStage,
+    PhaseKind, PolicyView, ResourceDetail, ResourceStatus, WorstProperty,
 };
 use evenkeel_core::Timestamp;
 
 use super::events::event_table;
 use crate::args::StatusArgs;
 use crate::error::CliError;
-use crate::render::text::{band, deviation, elide, from_now, percent, span, span_ms, time_of_day};
+use crate::render::text::{
+    band, clean, deviation, elide, from_now, percent, span, span_ms, time_of_day,
+};
 use crate::render::{Column, Page, Paint, Painted, Style, Table, guard_lines, sparkline};
 use crate::session::Session;
 
@@ -71,7 +73,44 @@ fn fleet_page(fleet: &FleetStatus, now: Timestamp, style: Style) -> String {
         page.line(name.then(Paint::Plain, format!(": {}", resource.sentence)));
         page.items(notes(resource, now));
     }
+    let networks: Vec<String> = (fleet.networks.iter())
+        .filter_map(|network| network_line(network, now))
+        .collect();
+    if !networks.is_empty() {
+        page.gap();
+    }
+    for line in networks {
+        page.line(Painted::new(Paint::Dim, line));
+    }
     page.finish()
+}
+
+/// How the network of a kind stands; nothing about one that nobody asked for.
+fn network_line(network: &Network, now: Timestamp) -> Option<String> {
+    let mut parts = Vec::new();
+    match network.stage {
+        NetworkStage::Off => return None,
+        NetworkStage::Waiting => parts.push(format!(
+            "waiting for series with enough history, {} of {}",
+            network.series.unwrap_or_default(),
+            network.series_needed.unwrap_or_default()
+        )),
+        NetworkStage::Training => {
+            let done = percent(network.done.unwrap_or_default());
+            parts.push(format!("training, {done}"));
+        }
+        NetworkStage::Ready => {}
+    }
+    if let Some(trained) = &network.trained {
+        parts.push(format!(
+            "trained {} on {} series with {} values",
+            from_now(now, &trained.at),
+            trained.series,
+            trained.values
+        ));
+    }
+    let kind = clean(&network.kind);
+    Some(format!("network of kind {kind}: {}", parts.join("; ")))
 }
 
 fn fleet_row(resource: &ResourceStatus) -> Vec<Painted> {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use evenkeel_api::wire::{Band, GuardCheck, Instance, Mode, Pause, RehearsalStatus, Unreadable};
+use evenkeel_api::wire::{
+    Band, GuardCheck, Instance, Mode, Pause, RehearsalStatus, TrainedNetwork, Unreadable,
+};
 
 use super::super::properties::tests::PREDICTED;
 use super::*;
@@ -80,6 +82,7 @@ fn the_fleet_stands_in_a_table_and_only_trouble_beneath_it() {
     let fleet = FleetStatus {
         at: "2026-11-24T23:14:05Z".into(),
         resources: vec![resource("db"), drifting()],
+        networks: vec![network(NetworkStage::Off)],
     };
     let expected = "\
 RESOURCE  PHASE    MODE  ON  WORST PROPERTY  DEVIATION    NOW  BAND            LEAD  CONF  CLONE
@@ -93,11 +96,63 @@ web: memory/used leaves its band in 14 min; held back: paused
     assert_eq!(text, expected, "\n{text}");
 }
 
+fn network(stage: NetworkStage) -> Network {
+    Network {
+        kind: "service".into(),
+        stage,
+        series: None,
+        series_needed: None,
+        done: None,
+        trained: None,
+    }
+}
+
+#[test]
+fn networks_that_were_asked_for_stand_at_the_end() {
+    let trained = TrainedNetwork {
+        at: "2026-11-24T20:14:05Z".into(),
+        series: 120,
+        values: 400_000,
+        steps: 14_000,
+        validation_loss: 0.5,
+    };
+    let fleet = FleetStatus {
+        at: String::new(),
+        resources: vec![resource("db")],
+        networks: vec![
+            network(NetworkStage::Off),
+            Network {
+                series: Some(20),
+                series_needed: Some(32),
+                ..network(NetworkStage::Waiting)
+            },
+            Network {
+                done: Some(0.43),
+                trained: Some(trained.clone()),
+                ..network(NetworkStage::Training)
+            },
+            Network {
+                trained: Some(trained),
+                ..network(NetworkStage::Ready)
+            },
+        ],
+    };
+    let text = fleet_page(&fleet, now(), Style::PLAIN);
+    let (_, after) = text.split_once("\n\n").unwrap();
+    let expected = "\
+network of kind service: waiting for series with enough history, 20 of 32
+network of kind service: training, 43 %; trained 3 h ago on 120 series with 400000 values
+network of kind service: trained 3 h ago on 120 series with 400000 values
+";
+    assert_eq!(after, expected, "\n{text}");
+}
+
 #[test]
 fn an_empty_fleet_says_what_to_do() {
     let fleet = FleetStatus {
         at: String::new(),
         resources: Vec::new(),
+        networks: Vec::new(),
     };
     assert!(fleet_page(&fleet, now(), Style::PLAIN).contains("`evenkeel init`"));
 }

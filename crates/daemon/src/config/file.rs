@@ -17,6 +17,8 @@ use serde::Deserialize;
 pub struct File {
     /// The daemon itself.
     pub daemon: Daemon,
+    /// By which models is forecast.
+    pub forecast: Forecast,
     /// How long history is kept.
     pub history: History,
     /// Who is told.
@@ -37,6 +39,24 @@ pub struct Daemon {
     pub socket: Option<PathBuf>,
     /// How much of one core fitting forecasting models anew may take, 0 (never) to 1; 0.1 by default.
     pub refit_cpu_share: Option<f64>,
+}
+
+/// By which models is forecast.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Forecast {
+    /// Whether a network for all properties of a kind is trained and used: `on` or `off` (the default).
+    pub lstm: Option<Lstm>,
+}
+
+/// Whether networks are trained and used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Lstm {
+    /// Neither.
+    Off,
+    /// Both.
+    On,
 }
 
 /// How long history is kept.

@@ -17,6 +17,7 @@ use evenkeel_ports::RetentionPolicy;
 use super::file;
 use super::policy::{self, Checker};
 use super::problem::{Key, Wrong};
+use crate::networks;
 use crate::settings::{KeepGenerations, Settings, SyncRhythm};
 
 /// A checked configuration.
@@ -28,6 +29,8 @@ pub struct Config {
     pub socket: PathBuf,
     /// How much of one core fitting forecasting models anew may take, 0 to 1.
     pub refit_cpu_share: f64,
+    /// How networks are trained; `None`: there are none. Of its fields the file knows nothing.
+    pub networks: Option<networks::Options>,
     /// How long history is kept.
     pub retention: RetentionPolicy,
     /// Gets each alert.
@@ -71,6 +74,7 @@ pub enum RedirectConfig {
 const DEFAULT_STATE_DIR: &str = "/var/lib/evenkeel";
 const DEFAULT_SOCKET: &str = "/run/evenkeel/evenkeel.sock";
 const DEFAULT_REFIT_CPU_SHARE: f64 = 0.1;
+const DEFAULT_LSTM: file::Lstm = file::Lstm::Off;
 const DEFAULT_SYNC: Duration = Duration::from_secs(300);
 const DEFAULT_KEEP: usize = 10;
 const DEFAULT_KEEP_AT_MOST: usize = 200;
@@ -138,6 +142,10 @@ pub(super) fn resolve(
         state_dir: under_base(file.daemon.state_dir, DEFAULT_STATE_DIR),
         socket: under_base(file.daemon.socket, DEFAULT_SOCKET),
         refit_cpu_share,
+        networks: match file.forecast.lstm.unwrap_or(DEFAULT_LSTM) {
+            file::Lstm::Off => None,
+            file::Lstm::On => Some(networks::Options::default()),
+        },
         retention,
         alert_command: file.alerts.command,
         resources: resources

@@ -155,6 +155,26 @@ fn the_proxy_cannot_listen_where_an_instance_does() {
 }
 
 #[test]
+fn networks_are_there_only_when_they_are_asked_for() {
+    let networks = |text: &str| parse(Path::new("x.toml"), text).unwrap().networks;
+    assert_eq!(networks(""), None);
+    assert_eq!(networks("[forecast]\nlstm = \"off\"\n"), None);
+    let asked = networks("[forecast]\nlstm = \"on\"\n");
+    assert_eq!(asked, Some(crate::networks::Options::default()));
+    let said = problems("[forecast]\n\nlstm = \"onn\"\n");
+    assert!(
+        said.starts_with("x.toml:3:8: unknown variant `onn`"),
+        "{said}"
+    );
+    assert!(said.ends_with("did you mean `on`?"), "{said}");
+    let said = problems("[forecast]\nlstms = \"on\"\n");
+    assert!(
+        said.starts_with("x.toml:2:1: unknown field `lstms`"),
+        "{said}"
+    );
+}
+
+#[test]
 fn the_schema_knows_every_table() {
     let text = schema().to_string();
     for key in ["risk_tolerance", "connections_max", "stop_grace", "limits"] {

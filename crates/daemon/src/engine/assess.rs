@@ -46,9 +46,8 @@ impl ResourceTask {
         let Some(baseline) = &self.record.baseline else {
             return;
         };
-        let factory = self.world.forecasters.clone();
         let policy = &self.settings.policy;
-        let outlooks = self.watch.assess(policy, baseline, probe, factory.as_ref());
+        let outlooks = (self.watch).assess(policy, baseline, probe, &self.forecasters);
         self.outlooks = Arc::new(outlooks);
         self.world
             .fleet

@@ -116,9 +116,8 @@ pub(super) async fn restored(world: &World, settings: &Settings, record: &Resour
         }
         state.properties.insert(learned.property, property);
     }
-    let policy = &settings.policy;
-    let (mut watch, restored) =
-        Watch::restore(policy, state, world.now(), world.forecasters.as_ref());
+    let factory = world.networks.factory(&settings.kind);
+    let (mut watch, restored) = Watch::restore(&settings.policy, state, world.now(), &factory);
     watch.restart_where(|path| of_another_epoch.contains(path));
     let anew = restored.anew + unknown + found.damaged.len();
     if restored.going_on + anew > 0 {

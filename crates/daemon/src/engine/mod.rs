@@ -33,6 +33,7 @@ use evenkeel_core::state::{Phase, State};
 use evenkeel_core::watch::Watch;
 use evenkeel_core::watch::refit::{Fork, Ticket};
 use evenkeel_core::{GenerationId, Instance, PropertyPath, RunId, Timestamp};
+use evenkeel_forecast::MixtureFactory;
 use evenkeel_ports::{
     Commit, Driver, DriverError, Redirector, Rehearsal, ResourceRecord, Revision, StoreError,
     Synced,
@@ -164,6 +165,8 @@ struct ResourceTask {
     synced_at: Option<Timestamp>,
     sync_problem: Option<String>,
     next_run: NextRun,
+    /// Those of its kind.
+    forecasters: MixtureFactory,
     watch: Watch,
     keeping: learned::Keeping,
     last_probe: Option<Arc<Probe>>,
@@ -245,6 +248,7 @@ pub async fn start(
     };
     tokio::spawn(crate::keeper::run(work).instrument(span.clone()));
     let task = ResourceTask {
+        forecasters: world.networks.factory(&settings.kind),
         settings,
         driver,
         redirector,

@@ -15,6 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
 use super::{Message, Parts, ResourceHandle, learned, start};
+use crate::budget::Budget;
 use crate::refits::Refits;
 use crate::settings::Settings;
 use crate::testing::{self, world};
@@ -141,7 +142,7 @@ async fn stopped(dir: &Path) -> (World, ForecastInsight) {
 async fn a_stopped_task_goes_on_with_refitted_models_as_they_were() {
     let dir = tempfile::tempdir().unwrap();
     let world = World {
-        refits: Refits::new(1.0),
+        refits: Refits::new(Budget::new(1.0)),
         ..world(dir.path()).await
     };
     let (stop_refits, stopped) = oneshot::channel();

@@ -5,6 +5,7 @@ pub(super) mod acting;
 pub(super) mod baseline;
 pub(super) mod clone;
 pub(super) mod forecast;
+pub(super) mod network;
 pub(super) mod property;
 pub(super) mod record;
 pub(super) mod run;

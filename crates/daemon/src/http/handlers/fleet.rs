@@ -11,7 +11,7 @@ use evenkeel_ports::EventFilter;
 use futures::future::join_all;
 
 use crate::http::AppState;
-use crate::http::convert::{property, record, status, words};
+use crate::http::convert::{network, property, record, status, words};
 use crate::http::extract::Resource;
 use crate::http::problem::Answer;
 
@@ -35,6 +35,7 @@ pub(in crate::http) async fn health(State(state): State<Arc<AppState>>) -> Json<
             waiting: refits.waiting as u64,
             spent_s: refits.spent.as_secs_f64(),
         },
+        networks: network::networks(&state.world.networks),
     })
 }
 
@@ -48,6 +49,7 @@ pub(in crate::http) async fn status(
     Ok(Json(wire::FleetStatus {
         at: state.now().to_string(),
         resources: statuses.collect(),
+        networks: network::networks(&state.world.networks),
     }))
 }
 

@@ -4,10 +4,11 @@ use std::sync::atomic::Ordering;
 
 use evenkeel_api::wire::{
     AuditQuery, BreachKind, ChangeQuery, EventKind, EventQuery, ForecastQuery, HistoryQuery,
-    Instance, InstanceHealth, Stream, Verdict,
+    Instance, InstanceHealth, Network, NetworkStage, Stream, Verdict,
 };
 
 use super::{Site, bind};
+use crate::networks::Networks;
 
 fn history_of(property: &str) -> HistoryQuery {
     HistoryQuery {
@@ -37,6 +38,24 @@ async fn an_empty_fleet_has_a_status_and_a_healthy_daemon() {
     );
     let report = site.client.audit_verify().await.unwrap();
     assert!(report.intact && report.records == 0, "{report:?}");
+}
+
+#[tokio::test]
+async fn how_networks_stand_is_in_the_status_and_in_the_health() {
+    let dir = tempfile::tempdir().unwrap();
+    let networks = Networks::below(dir.path());
+    networks.open("service").await.unwrap();
+    let site = Site::start_with(&[], |state, _| state.world.networks = networks).await;
+    let expected = [Network {
+        kind: "service".to_owned(),
+        stage: NetworkStage::Waiting,
+        series: Some(0),
+        series_needed: Some(32),
+        done: None,
+        trained: None,
+    }];
+    assert_eq!(site.client.status().await.unwrap().networks, expected);
+    assert_eq!(site.client.health().await.unwrap().networks, expected);
 }
 
 #[tokio::test]
