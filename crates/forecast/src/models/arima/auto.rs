@@ -32,6 +32,7 @@ const FIRST_CLIMB: Climb = Climb {
     gain_least: 0.1,
     steps_max: 3,
     tries_max: 2,
+    both_sides: false,
 };
 
 /// How far the search looks.
@@ -371,6 +372,7 @@ impl<'a> Search<'a> {
             gain_least: 0.01,
             steps_max: if self.season > 1 { 5 } else { 12 },
             tries_max: 2,
+            both_sides: false,
         };
         let mut best: Option<(f64, Place, Likelihood)> = None;
         for (climbed, visit) in visits.iter_mut().enumerate() {

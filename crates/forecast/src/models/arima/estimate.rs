@@ -3,7 +3,7 @@
 use super::differencing::difference;
 use super::likelihood::Likelihood;
 use super::order::Order;
-use super::problem::{Climb, Data, Problem};
+use super::problem::{Climb, Data, Problem, from_partials};
 use super::small::real;
 use super::start::{Conditional, Regression};
 use crate::VALUE_LIMIT;
@@ -88,7 +88,7 @@ impl Cleaned {
 #[derive(Debug)]
 pub(super) struct Scaled {
     pub(super) problem: Problem,
-    /// Differenced, bridged, scaled; without and with the mean taken out.
+    /// Differenced, bridged, scaled and rounded; without and with the mean taken out.
     pub(super) bridged: Data,
     scale: f64,
     /// The mean that was taken out of [`Data::centred`], unscaled.
@@ -113,11 +113,12 @@ impl Scaled {
         let shifted = |values: &[f64], by: f64| -> Vec<f64> {
             values.iter().map(|x| (x - by) / scale).collect()
         };
-        let bridged = Data {
+        let whole = Data {
             plain: shifted(&differences, 0.0),
             centred: shifted(&differences, centre),
             gapped: false,
         };
+        let bridged = whole.rounded();
         let data = if cleaned.is_gapped() {
             // A level cancels in differences, and a mean takes up what is left of one.
             let first = if order.lost() > 0 {
@@ -132,11 +133,7 @@ impl Scaled {
                 gapped: true,
             }
         } else {
-            Data {
-                plain: bridged.plain.clone(),
-                centred: bridged.centred.clone(),
-                gapped: false,
-            }
+            whole
         };
         // With gaps in an integrated series nothing was taken out of the differences.
         let taken = if cleaned.is_gapped() && order.lost() > 0 {
@@ -185,36 +182,88 @@ pub(super) struct Estimate {
     pub(super) log_likelihood: f64,
 }
 
+/// Where climbs begin beside the regression and white noise, as partial autocorrelations: the first
+/// two of the autoregression, of the moving average, and the first of both seasonal parts. Chosen one
+/// after the other as what most often led to a higher top (simulated walks, sums of walks and noise,
+/// with and without a season, of all orders up to two): of one such series in twelve the regression and
+/// white noise do not find the highest top, with these of one in a hundred.
+const STARTS: [([f64; 2], [f64; 2], f64, f64); 5] = [
+    ([0.8, -0.7], [0.9, 0.0], 0.9, 0.7),
+    ([-0.8, -0.7], [-0.7, -0.7], 0.9, 0.7),
+    ([0.0, -0.7], [0.7, -0.7], 0.0, 0.0),
+    ([-0.8, -0.7], [-0.5, 0.5], 0.9, 0.7),
+    ([0.5, 0.5], [0.9, 0.0], 0.9, 0.7),
+];
+/// How near the climbs from all starts come to their tops.
+const NEAR: Climb = Climb {
+    gain_least: 1e-4,
+    steps_max: 60,
+    tries_max: 8,
+    both_sides: false,
+};
+/// How near the climb from the highest of those comes: ridges may be long.
+const LAST: Climb = Climb {
+    gain_least: 1e-7,
+    steps_max: 250,
+    both_sides: true,
+    ..NEAR
+};
+/// What is left to do on the series as it is, at the top of the rounded one.
+const EXACT: Climb = Climb {
+    steps_max: 2,
+    ..LAST
+};
+
+/// Coefficients to begin a climb at, for any order.
+fn starts(series: &[f64], order: &Order) -> Vec<Vec<f64>> {
+    let count = order.coefficients();
+    let mut near = vec![0.0; count];
+    Regression::new(series, order).coefficients(order, &mut near);
+    Conditional::default().descend(series, order, &mut near, (10, 1e-6));
+    if count == 0 {
+        return vec![near];
+    }
+    let mut out = vec![near, vec![0.0; count]];
+    for (ar, ma, seasonal_ar, seasonal_ma) in STARTS {
+        let mut partials = vec![0.0; count];
+        let values = [ar, ma, [seasonal_ar, 0.0], [seasonal_ma, 0.0]];
+        for (part, values) in order.split_mut(&mut partials).into_iter().zip(values) {
+            part.iter_mut().zip(values).for_each(|(p, v)| *p = v);
+        }
+        let mut flat = vec![0.0; count];
+        from_partials(order, &partials, &mut flat);
+        out.push(flat);
+    }
+    out
+}
+
 /// Estimates one order by maximum likelihood. `None` if there are too few data, or if gaps leave a
 /// start value unknown.
+///
+/// A likelihood may have several tops. Which of them is the highest is decided on the series rounded
+/// (see [`Data::rounded`]), so that neither a shift nor another unit of the same series leads
+/// elsewhere; with gaps on the series with its gaps bridged, too, where a likelihood costs far less.
 pub(super) fn estimate(cleaned: &Cleaned, order: Order) -> Option<Estimate> {
     if !cleaned.suffice(&order) {
         return None;
     }
     let mut scaled = Scaled::new(cleaned, &order);
-    let series = scaled.bridged.of(&order);
-    let count = order.coefficients();
-    let mut near = vec![0.0; count];
-    Regression::new(series, &order).coefficients(&order, &mut near);
-    Conditional::default().descend(series, &order, &mut near, (10, 1e-6));
-    let climb = Climb {
-        gain_least: 1e-7,
-        steps_max: 60,
-        tries_max: 8,
-    };
-    // A likelihood may have several tops: a second climb begins at white noise.
-    let starts = if count == 0 {
-        vec![near]
-    } else {
-        vec![near, vec![0.0; count]]
-    };
-    let scored = cleaned.observed - order.lost();
-    starts
+    let starts = starts(scaled.bridged.of(&order), &order);
+    let mut rough = Problem::new(scaled.bridged.clone());
+    let highest = starts
         .into_iter()
         .filter_map(|mut flat| {
-            let found = scaled.problem.climb(&order, &mut flat, climb)?;
-            Some((flat, found))
+            let found = rough.climb(&order, &mut flat, NEAR)?;
+            Some((flat, found.log))
         })
-        .max_by(|a, b| a.1.log.total_cmp(&b.1.log))
-        .map(|(flat, found)| scaled.unscaled(order, &flat, &found, scored))
+        .max_by(|a, b| a.1.total_cmp(&b.1));
+    let mut flat = highest?.0;
+    if scaled.problem.data.gapped {
+        rough = Problem::new(scaled.problem.data.rounded());
+    }
+    let top = rough.climb(&order, &mut flat, LAST)?;
+    rough.climb_inside(&order, &mut flat, LAST, top);
+    let found = scaled.problem.climb(&order, &mut flat, EXACT)?;
+    let scored = cleaned.observed - order.lost();
+    Some(scaled.unscaled(order, &flat, &found, scored))
 }

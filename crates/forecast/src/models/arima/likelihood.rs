@@ -16,6 +16,9 @@ use super::small::{dot, real};
 
 /// The increments of the covariance count as died out below this, in units of the innovation variance.
 const STEADY: f64 = 1e-12;
+/// The largest variance of the process, in units of that of its innovations: from it the recursions
+/// subtract down to one, and so lose as many digits.
+const SPREAD_MAX: f64 = 1e10;
 /// The least variance of an innovation, on a scale where the differenced series has unit variance.
 const VARIANCE_LEAST: f64 = 1e-24;
 
@@ -64,7 +67,13 @@ impl Innovations {
             }
         }
         let n = real(sums.scored.max(1));
-        let variance = (dot(&self.series, &self.series) / n).max(VARIANCE_LEAST);
+        let variance = dot(&self.series, &self.series) / n;
+        // Not by `max`, which would make something of what is not a number.
+        let variance = if variance < VARIANCE_LEAST {
+            VARIANCE_LEAST
+        } else {
+            variance
+        };
         let scale = (sums.log_determinant / (2.0 * n)).exp();
         for v in &mut self.series {
             *v *= scale;
@@ -103,6 +112,9 @@ impl Filter {
             (order.ar_degree(), order.ma_degree()),
             &mut self.column,
         )?;
+        if self.column[0] > SPREAD_MAX {
+            return None;
+        }
         out.series.clear();
         out.series.extend_from_slice(series);
         out.ones.clear();

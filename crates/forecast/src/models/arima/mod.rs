@@ -21,6 +21,7 @@
 
 mod auto;
 mod differencing;
+mod double;
 mod estimate;
 mod likelihood;
 mod order;

@@ -6,6 +6,7 @@
 //! (1991), section 3.3, for autocovariances.
 //! Invariant: partial autocorrelations inside (-1, 1) give a stationary (or invertible) polynomial.
 
+use super::double::{Double, Number};
 use super::order::Order;
 
 /// Turns partial autocorrelations into autoregressive coefficients.
@@ -16,7 +17,7 @@ pub(super) fn step_up(partials: &[f64], coefficients: &mut [f64]) {
 }
 
 /// One stage of Levinson-Durbin: coefficients of order `k` become those of order `k + 1`.
-fn extend_stage(coefficients: &mut [f64], k: usize, last: f64) {
+fn extend_stage<T: Number>(coefficients: &mut [T], k: usize, last: T) {
     for j in 0..k.div_ceil(2) {
         let (front, back) = (coefficients[j], coefficients[k - 1 - j]);
         coefficients[j] = front - last * back;
@@ -27,11 +28,12 @@ fn extend_stage(coefficients: &mut [f64], k: usize, last: f64) {
 
 /// Turns autoregressive coefficients into partial autocorrelations, in place. `false` if they are not
 /// stationary, and the contents are then of no use.
-pub(super) fn step_down(coefficients: &mut [f64]) -> bool {
+pub(super) fn step_down<T: Number>(coefficients: &mut [T]) -> bool {
     for k in (0..coefficients.len()).rev() {
         let last = coefficients[k];
-        let rest = 1.0 - last * last;
-        if rest.is_nan() || rest <= 0.0 {
+        let rest = T::from(1.0) - last * last;
+        let stationary = rest > T::from(0.0); // What is not a number is not.
+        if !stationary {
             return false;
         }
         for j in 0..k.div_ceil(2) {
@@ -101,15 +103,30 @@ fn product(
     }
 }
 
+/// Above this variance of the autoregression, in units of that of its innovations, autocovariances are
+/// computed with [`Double`]: they lose as many digits where the moving average takes them down again,
+/// and near a unit root the filter is off by that variance times what they are off by.
+/// Of 80,000 simulated series fitted in two units, the log-likelihoods are more than 1e-4 apart for two
+/// with it and for 143 without.
+const SPREAD_PLAIN: f64 = 1e3;
+
 /// Room for the computation of the autocovariances.
 #[derive(Debug, Default)]
 pub(super) struct Autocovariances {
-    partials: Vec<f64>,
-    stage: Vec<f64>,
-    pure: Vec<f64>,
-    products: Vec<f64>,
+    plain: Room<f64>,
+    double: Room<Double>,
     psi: Vec<f64>,
-    gamma: Vec<f64>,
+}
+
+/// The same for one kind of number.
+#[derive(Debug, Default)]
+struct Room<T> {
+    partials: Vec<T>,
+    stage: Vec<T>,
+    pure: Vec<T>,
+    products: Vec<T>,
+    gamma: Vec<T>,
+    column: Vec<T>,
 }
 
 impl Autocovariances {
@@ -123,97 +140,121 @@ impl Autocovariances {
         column: &mut Vec<f64>,
     ) -> Option<()> {
         let r = phi.len();
-        self.autoregressive(&phi[..p], r + q)?;
-        self.mixed(&theta[..q], r);
-        self.impulses(&phi[..p], &theta[..q], r);
-        column.clear();
-        column.resize(r, 0.0);
-        column[0] = self.gamma[0];
-        // State element i holds what lags j >= i will still add, so that its covariance with the
-        // process sums over those.
-        for (lag, &f) in phi.iter().enumerate().take(p) {
-            if f != 0.0 {
-                let gamma = self.gamma[1..=lag].iter().rev();
-                for (element, g) in column[1..].iter_mut().zip(gamma) {
-                    *element += f * g;
-                }
-            }
-        }
-        for (lag, &t) in theta.iter().enumerate().take(q) {
-            if t != 0.0 {
-                // theta_j stands at state element j + 1.
-                let psi = self.psi[..=lag].iter().rev();
-                for (element, p) in column[1..].iter_mut().zip(psi) {
-                    *element += t * p;
-                }
-            }
+        let plain = &mut self.plain;
+        let variance = plain.variance(&phi[..p])?;
+        impulses(&phi[..p], &theta[..q], r, &mut self.psi);
+        if variance < SPREAD_PLAIN {
+            plain.column(variance, (&phi[..p], &theta[..q]), r, &self.psi, column);
+        } else {
+            let variance = self.double.variance(&phi[..p])?;
+            let (double, psi) = (&mut self.double, &self.psi);
+            double.column(variance, (&phi[..p], &theta[..q]), r, psi, column);
         }
         column.iter().all(|c| c.is_finite()).then_some(())
     }
+}
 
-    /// Autocovariances 0..=`lags` of the pure autoregression, by Levinson-Durbin forwards.
-    fn autoregressive(&mut self, phi: &[f64], lags: usize) -> Option<()> {
-        let p = phi.len();
+impl<T: Number> Room<T> {
+    /// The variance of the pure autoregression; leaves its partial autocorrelations.
+    fn variance(&mut self, phi: &[f64]) -> Option<T> {
         self.partials.clear();
-        self.partials.extend_from_slice(phi);
+        self.partials.extend(phi.iter().map(|f| T::from(*f)));
         if !step_down(&mut self.partials) {
             return None;
         }
-        let shrink: f64 = self.partials.iter().map(|k| 1.0 - k * k).product();
-        let mut variance = 1.0 / shrink;
+        let one = T::from(1.0);
+        let shrink = (self.partials.iter()).fold(one, |all, k| all * (one - *k * *k));
+        Some(one / shrink)
+    }
+
+    fn column(
+        &mut self,
+        variance: T,
+        (phi, theta): (&[f64], &[f64]),
+        r: usize,
+        psi: &[f64],
+        out: &mut Vec<f64>,
+    ) {
+        self.autoregressive(variance, phi, r + theta.len());
+        self.mixed(theta, r);
+        self.column.clear();
+        self.column.resize(r, T::default());
+        self.column[0] = self.gamma[0];
+        // State element i holds what lags j >= i will still add, so that its covariance with the
+        // process sums over those.
+        for (lag, &f) in phi.iter().enumerate() {
+            if f != 0.0 {
+                let gamma = self.gamma[1..=lag].iter().rev();
+                for (element, g) in self.column[1..].iter_mut().zip(gamma) {
+                    *element = *element + T::from(f) * *g;
+                }
+            }
+        }
+        for (lag, &t) in theta.iter().enumerate() {
+            if t != 0.0 {
+                // theta_j stands at state element j + 1.
+                let psi = psi[..=lag].iter().rev();
+                for (element, p) in self.column[1..].iter_mut().zip(psi) {
+                    *element = *element + T::from(t) * T::from(*p);
+                }
+            }
+        }
+        out.clear();
+        out.extend(self.column.iter().map(|c| c.rounded()));
+    }
+
+    /// Autocovariances 0..=`lags` of the pure autoregression, by Levinson-Durbin forwards.
+    fn autoregressive(&mut self, mut variance: T, phi: &[f64], lags: usize) {
+        let p = phi.len();
+        let sum = |terms: &mut dyn Iterator<Item = T>| terms.fold(T::default(), T::add);
         self.stage.clear();
-        self.stage.resize(p, 0.0);
+        self.stage.resize(p, T::default());
         self.pure.clear();
-        self.pure.resize(lags + 1, 0.0);
+        self.pure.resize(lags + 1, T::default());
         self.pure[0] = variance;
         for k in 1..=p.min(lags) {
             let last = self.partials[k - 1];
-            let known: f64 = (0..k - 1)
-                .map(|j| self.stage[j] * self.pure[k - 1 - j])
-                .sum();
+            let known = sum(&mut (0..k - 1).map(|j| self.stage[j] * self.pure[k - 1 - j]));
             self.pure[k] = known + last * variance;
             extend_stage(&mut self.stage, k - 1, last);
-            variance *= 1.0 - last * last;
+            variance = variance * (T::from(1.0) - last * last);
         }
         for k in p + 1..=lags {
-            self.pure[k] = (0..p).map(|j| phi[j] * self.pure[k - 1 - j]).sum();
+            self.pure[k] = sum(&mut (0..p).map(|j| T::from(phi[j]) * self.pure[k - 1 - j]));
         }
-        Some(())
     }
 
     /// Autocovariances 0..=`lags` after the moving average: `gamma(h) = sum_k c_k pure(|h - k|)`, with
     /// `c_k` those of the moving average itself.
     fn mixed(&mut self, theta: &[f64], lags: usize) {
         let q = theta.len();
-        let weight = |i: usize| if i == 0 { 1.0 } else { theta[i - 1] };
+        let weight = |i: usize| T::from(if i == 0 { 1.0 } else { theta[i - 1] });
         self.products.clear();
         for k in 0..=q {
-            let c = (0..=q - k).map(|i| weight(i) * weight(i + k)).sum();
-            self.products.push(c);
+            let products = (0..=q - k).map(|i| weight(i) * weight(i + k));
+            self.products.push(products.fold(T::default(), T::add));
         }
         self.gamma.clear();
         for h in 0..=lags {
             let mut sum = self.products[0] * self.pure[h];
             for (k, c) in self.products.iter().enumerate().skip(1) {
-                if *c != 0.0 {
-                    sum += c * (self.pure[h + k] + self.pure[h.abs_diff(k)]);
+                if *c != T::default() {
+                    sum = sum + *c * (self.pure[h + k] + self.pure[h.abs_diff(k)]);
                 }
             }
             self.gamma.push(sum);
         }
     }
+}
 
-    /// The first weights of the infinite moving average.
-    fn impulses(&mut self, phi: &[f64], theta: &[f64], lags: usize) {
-        self.psi.clear();
-        self.psi.push(1.0);
-        for k in 1..=lags {
-            let own = theta.get(k - 1).copied().unwrap_or(0.0);
-            let past: f64 = (0..phi.len().min(k))
-                .map(|j| phi[j] * self.psi[k - 1 - j])
-                .sum();
-            self.psi.push(own + past);
-        }
+/// The first weights of the infinite moving average.
+fn impulses(phi: &[f64], theta: &[f64], lags: usize, psi: &mut Vec<f64>) {
+    psi.clear();
+    psi.push(1.0);
+    for k in 1..=lags {
+        let own = theta.get(k - 1).copied().unwrap_or(0.0);
+        let past: f64 = (0..phi.len().min(k)).map(|j| phi[j] * psi[k - 1 - j]).sum();
+        psi.push(own + past);
     }
 }
 

@@ -3,8 +3,9 @@
 //!
 //! The climb is Levenberg-Marquardt (Marquardt 1963) on the standardised innovations, whose sum of
 //! squares is the likelihood (see [`Innovations::concentrate`]); mean and variance are concentrated
-//! out, so that only lags are searched. Coefficients are hyperbolic tangents of what is searched,
-//! through partial autocorrelations (Monahan 1984; Jones 1980): every step is stationary and
+//! out, so that only lags are searched. Coefficients follow from partial autocorrelations (Monahan
+//! 1984; Jones 1980), and those are hyperbolic tangents of what is searched for autoregressions, sines
+//! for moving averages, whose best is often at the unit circle itself: every step is stationary and
 //! invertible, and none gets nearer to a unit root than [`PARTIAL_MAX_AR`] and
 //! [`PARTIAL_MAX_MA`].
 
@@ -26,8 +27,24 @@ const PARTIALS_MAX: [f64; 4] = [
     PARTIAL_MAX_AR,
     PARTIAL_MAX_MA,
 ];
+/// What is searched, from a partial autocorrelation, for the parts of [`Order::split`].
+const FROM_PARTIAL: [fn(f64) -> f64; 4] = [f64::atanh, f64::asin, f64::atanh, f64::asin];
+/// The way back.
+const TO_PARTIAL: [fn(f64) -> f64; 4] = [f64::tanh, f64::sin, f64::tanh, f64::sin];
 /// The step of a difference quotient, on the searched scale.
-const PROBE: f64 = 1e-6;
+const PROBE: f64 = 1e-5;
+/// What is added to the curvature in every direction times the damping, as a share of what white noise
+/// has in that of a moving average: where a direction is level, its slope is rounding, and a step by it
+/// would be as long as any.
+const FLOOR: f64 = 0.01;
+/// What is searched of a moving average counts as at its limit from here on, 0.07 short of it.
+const AT_LIMIT: f64 = 1.5;
+/// Where it is drawn inside to: a partial autocorrelation of 0.93.
+const INSIDE: f64 = 1.2;
+/// The longest step of anything searched.
+const STEP_MAX: f64 = 1.0;
+/// Steps of the grid of [`Data::rounded`] to a unit: to the standard deviation of the differences.
+const GRID: f64 = (1_u64 << 24) as f64;
 
 /// The values of a series, on a scale where its differences have about unit variance: already
 /// differenced if it has no gaps, as it is (gaps are NaN) if it has.
@@ -48,6 +65,18 @@ impl Data {
             &self.centred
         } else {
             &self.plain
+        }
+    }
+
+    /// Rounded to a grid, much coarser than what a shift or a change of unit leaves behind of
+    /// rounding, and much finer than what the series itself leaves open. Climbs that begin here take
+    /// the same way to the same top in any unit.
+    pub(super) fn rounded(&self) -> Self {
+        let on_grid = |values: &[f64]| values.iter().map(|x| (x * GRID).round() / GRID).collect();
+        Self {
+            plain: on_grid(&self.plain),
+            centred: on_grid(&self.centred),
+            gapped: self.gapped,
         }
     }
 }
@@ -71,6 +100,9 @@ pub(super) struct Climb {
     pub(super) steps_max: usize,
     /// The most dampings that are tried for one step.
     pub(super) tries_max: usize,
+    /// Whether slopes are taken from both sides: at twice the cost they are right to the square of
+    /// the step, and a long flat ridge is followed to its top.
+    pub(super) both_sides: bool,
 }
 
 impl Problem {
@@ -114,7 +146,7 @@ impl Problem {
         let mut best = self.likelihood(order, flat)?;
         let mut damping = 1e-3;
         for _ in 0..climb.steps_max {
-            if count == 0 || !self.differentiate(order, searched) {
+            if count == 0 || !self.differentiate(order, searched, climb.both_sides) {
                 break;
             }
             let mut gain = 0.0;
@@ -133,6 +165,42 @@ impl Problem {
         }
         to_coefficients(order, searched, flat);
         Some(best)
+    }
+
+    /// Climbs again from where moving averages at the limit are drawn inside, each by itself, and keeps
+    /// what is higher; `found` is the likelihood of `flat`. The likelihood is level across the unit
+    /// circle, so that a climb ends there even where the top lies inside.
+    pub(super) fn climb_inside(
+        &mut self,
+        order: &Order,
+        flat: &mut [f64],
+        climb: Climb,
+        mut found: Likelihood,
+    ) -> Likelihood {
+        let mut averages = [0.0; COEFFICIENTS_MAX];
+        let averages = &mut averages[..flat.len()];
+        let [_, regular, _, seasonal] = order.split_mut(averages);
+        regular.fill(1.0);
+        seasonal.fill(1.0);
+        for k in 0..flat.len() {
+            let mut searched = [0.0; COEFFICIENTS_MAX];
+            let searched = &mut searched[..flat.len()];
+            searched.copy_from_slice(flat);
+            to_searched(order, searched);
+            if averages[k] * searched[k].abs() < AT_LIMIT {
+                continue;
+            }
+            searched[k] = INSIDE.copysign(searched[k]);
+            let mut other = [0.0; COEFFICIENTS_MAX];
+            let other = &mut other[..flat.len()];
+            to_coefficients(order, searched, other);
+            let reached = self.climb(order, other, climb);
+            if let Some(reached) = reached.filter(|r| r.log > found.log) {
+                found = reached;
+                flat.copy_from_slice(other);
+            }
+        }
+        found
     }
 
     /// One step from `searched`, in place, if that raises the log-likelihood above `from`. Tries the
@@ -179,85 +247,156 @@ impl Problem {
 
     /// Fills the Jacobian of the innovations by difference quotients. The innovations at `searched`
     /// go to `base`.
-    fn differentiate(&mut self, order: &Order, searched: &[f64]) -> bool {
-        let mut flat = [0.0; COEFFICIENTS_MAX];
-        let flat = &mut flat[..searched.len()];
-        let mut moved = [0.0; COEFFICIENTS_MAX];
-        let moved = &mut moved[..searched.len()];
-        to_coefficients(order, searched, flat);
-        if self.likelihood(order, flat).is_none() {
+    fn differentiate(&mut self, order: &Order, searched: &[f64], both_sides: bool) -> bool {
+        if !self.standardise(order, searched) {
             return false;
         }
         std::mem::swap(&mut self.base, &mut self.out.series);
         let n = self.base.len();
         self.jacobian.resize(n * searched.len(), 0.0);
+        let mut moved = [0.0; COEFFICIENTS_MAX];
+        let moved = &mut moved[..searched.len()];
+        moved.copy_from_slice(searched);
         for k in 0..searched.len() {
-            moved.copy_from_slice(searched);
             let probe = -PROBE.copysign(searched[k]); // Towards zero, away from any limit.
-            moved[k] += probe;
-            to_coefficients(order, moved, flat);
-            if self.likelihood(order, flat).is_none() {
+            moved[k] = searched[k] + probe;
+            if !self.standardise(order, moved) {
                 return false;
             }
+            self.jacobian[k * n..(k + 1) * n].copy_from_slice(&self.out.series);
+            moved[k] = searched[k] - probe;
+            let both = both_sides && self.standardise(order, moved);
+            moved[k] = searched[k];
+            let (other, width) = if both {
+                (&self.out.series, 2.0 * probe)
+            } else {
+                (&self.base, probe)
+            };
             let column = &mut self.jacobian[k * n..(k + 1) * n];
-            for ((slope, after), before) in column.iter_mut().zip(&self.out.series).zip(&self.base)
-            {
-                *slope = (after - before) / probe;
+            for (slope, before) in column.iter_mut().zip(other) {
+                *slope = (*slope - before) / width;
             }
         }
         true
     }
 
-    /// Puts `trial` where the damped Gauss-Newton step from `searched` leads. Returns by how much the
-    /// log-likelihood would rise if it went on with its slope.
+    /// Leaves the standardised innovations at `searched` in `out`, if there is a likelihood.
+    fn standardise(&mut self, order: &Order, searched: &[f64]) -> bool {
+        let mut flat = [0.0; COEFFICIENTS_MAX];
+        let flat = &mut flat[..searched.len()];
+        to_coefficients(order, searched, flat);
+        self.likelihood(order, flat).is_some()
+    }
+
+    /// Puts `trial` where the damped Gauss-Newton step from `searched` leads, inside the limits and no
+    /// further than 1 in any direction: beyond, slopes mean nothing. What would leave that box stays at
+    /// its border, and the others make the best of it. Returns by how much the log-likelihood would rise
+    /// if it went on with its slope.
     fn step(&self, order: &Order, searched: &[f64], damping: f64, trial: &mut [f64]) -> f64 {
         let (count, n) = (searched.len(), self.base.len());
         let mut normal = [0.0; COEFFICIENTS_MAX * COEFFICIENTS_MAX];
         let normal = &mut normal[..count * count];
         let mut descent = [0.0; COEFFICIENTS_MAX];
+        let floor = FLOOR * dot(&self.base, &self.base);
         for i in 0..count {
             let column = &self.jacobian[i * n..(i + 1) * n];
             for j in 0..=i {
-                normal[i * count + j] = dot(column, &self.jacobian[j * n..(j + 1) * n]);
+                let product = dot(column, &self.jacobian[j * n..(j + 1) * n]);
+                normal[i * count + j] = product;
+                normal[j * count + i] = product;
             }
-            normal[i * count + i] *= 1.0 + damping;
+            normal[i * count + i] += damping * (normal[i * count + i] + floor);
             descent[i] = -dot(column, &self.base);
         }
-        trial.copy_from_slice(&descent[..count]);
-        solve(normal, trial);
-        for (t, from) in trial.iter_mut().zip(searched) {
-            // A step of more than 1 leaves the region where the slopes mean anything.
-            let step = if t.is_finite() {
-                t.clamp(-1.0, 1.0)
-            } else {
-                0.0
-            };
-            *t = from + step;
+        let mut limits = [0.0; COEFFICIENTS_MAX];
+        limits_of(order, &mut limits[..count]);
+        let border = |k: usize, step: f64| {
+            let least = (-limits[k] - searched[k]).max(-STEP_MAX);
+            step.clamp(least, (limits[k] - searched[k]).min(STEP_MAX))
+        };
+        let mut fixed = [None; COEFFICIENTS_MAX];
+        let mut moves = [0.0; COEFFICIENTS_MAX];
+        let moves = &mut moves[..count];
+        for _ in 0..count {
+            solve_free(normal, &descent[..count], &fixed[..count], moves);
+            let mut inside = true;
+            for (k, step) in moves.iter_mut().enumerate() {
+                let kept = if step.is_finite() {
+                    border(k, *step)
+                } else {
+                    0.0
+                };
+                if kept.total_cmp(step).is_ne() {
+                    inside = false;
+                    fixed[k] = Some(kept);
+                    *step = kept;
+                }
+            }
+            if inside {
+                break;
+            }
+        }
+        for ((t, x), step) in trial.iter_mut().zip(searched).zip(moves.iter()) {
+            *t = x + step;
         }
         limit(order, trial);
-        let moved = trial.iter().zip(searched).map(|(t, x)| t - x);
-        let rise: f64 = moved.zip(descent).map(|(m, d)| m * d).sum();
+        let rise: f64 = moves.iter().zip(descent).map(|(m, d)| m * d).sum();
         real(n) * rise / dot(&self.base, &self.base).max(f64::MIN_POSITIVE)
+    }
+}
+
+/// Solves `normal x = right` for the unknowns that are not fixed, by the others.
+fn solve_free(normal: &[f64], right: &[f64], fixed: &[Option<f64>], out: &mut [f64]) {
+    let count = right.len();
+    let mut system = [0.0; COEFFICIENTS_MAX * COEFFICIENTS_MAX];
+    let system = &mut system[..count * count];
+    system.copy_from_slice(normal);
+    out.copy_from_slice(right);
+    for (k, value) in fixed.iter().enumerate() {
+        let Some(value) = *value else { continue };
+        for i in 0..count {
+            out[i] -= normal[i * count + k] * value;
+            system[i * count + k] = 0.0;
+            system[k * count + i] = 0.0;
+        }
+        system[k * count + k] = 1.0;
+    }
+    for (o, value) in out.iter_mut().zip(fixed) {
+        if let Some(value) = value {
+            *o = *value;
+        }
+    }
+    solve(system, out);
+}
+
+/// The furthest that anything searched may go, by the parts of [`Order::split`].
+fn limits_of(order: &Order, limits: &mut [f64]) {
+    let parts = order.split_mut(limits).into_iter().zip(PARTIALS_MAX);
+    for ((part, max), from_partial) in parts.zip(FROM_PARTIAL) {
+        part.fill(from_partial(max));
     }
 }
 
 /// Keeps what is searched away from unit roots.
 fn limit(order: &Order, searched: &mut [f64]) {
-    for (part, max) in order.split_mut(searched).into_iter().zip(PARTIALS_MAX) {
-        let limit = max.atanh();
-        part.iter_mut().for_each(|t| *t = t.clamp(-limit, limit));
+    let mut limits = [0.0; COEFFICIENTS_MAX];
+    let limits = &mut limits[..searched.len()];
+    limits_of(order, limits);
+    for (x, limit) in searched.iter_mut().zip(limits) {
+        *x = x.clamp(-*limit, *limit);
     }
 }
 
 /// From coefficients to the searched scale, in place. What is not stationary is drawn in first.
 fn to_searched(order: &Order, flat: &mut [f64]) {
     let signs = [1.0, -1.0, 1.0, -1.0].into_iter().zip(PARTIALS_MAX);
-    for (part, (sign, max)) in order.split_mut(flat).into_iter().zip(signs) {
+    let parts = order.split_mut(flat).into_iter().zip(signs);
+    for ((part, (sign, max)), from_partial) in parts.zip(FROM_PARTIAL) {
         draw_in(part, sign, 1.0);
         part.iter_mut().for_each(|c| *c *= sign);
         step_down(part);
         for c in part {
-            *c = c.clamp(-max, max).atanh();
+            *c = from_partial(c.clamp(-max, max));
         }
     }
 }
@@ -266,9 +405,15 @@ fn to_searched(order: &Order, flat: &mut [f64]) {
 fn to_coefficients(order: &Order, searched: &[f64], flat: &mut [f64]) {
     let mut partials = [0.0; COEFFICIENTS_MAX];
     let partials = &mut partials[..searched.len()];
-    for (p, x) in partials.iter_mut().zip(searched) {
-        *p = x.tanh();
+    partials.copy_from_slice(searched);
+    for (part, to_partial) in order.split_mut(partials).into_iter().zip(TO_PARTIAL) {
+        part.iter_mut().for_each(|x| *x = to_partial(*x));
     }
+    from_partials(order, partials, flat);
+}
+
+/// From partial autocorrelations to coefficients.
+pub(super) fn from_partials(order: &Order, partials: &[f64], flat: &mut [f64]) {
     let parts = order.split(partials).into_iter().zip(order.split_mut(flat));
     for ((from, to), sign) in parts.zip([1.0, -1.0, 1.0, -1.0]) {
         step_up(from, to);
@@ -395,6 +540,7 @@ mod tests {
             gain_least: 1e-9,
             steps_max: 50,
             tries_max: 8,
+            both_sides: true,
         };
         let top = problem.climb(&order, &mut flat, climb).unwrap();
         for (i, step) in [(0, 1e-3), (0, -1e-3), (1, 1e-3), (1, -1e-3)] {
