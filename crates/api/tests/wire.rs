@@ -1,9 +1,9 @@
 //! What stands on the wire, pinned: scripts and dashboards read these names.
 
 use evenkeel_api::wire::{
-    Acted, Band, Breach, BreachKind, GuardCheck, Instance, Network, NetworkStage, Origin,
-    PhaseKind, PlanView, PlannedStep, Property, Severity, StepStatus, TrainedNetwork, ValueKind,
-    WireValue,
+    Acted, Band, Breach, BreachKind, FirstPassage, GuardCheck, Instance, Network, NetworkStage,
+    Origin, PathBound, PhaseKind, PlanView, PlannedStep, Property, Severity, Shift, ShiftKind,
+    StepStatus, TrainedNetwork, ValueKind, WireValue,
 };
 use serde_json::{Value, json};
 
@@ -78,6 +78,11 @@ fn a_property_is_flat_with_units_in_its_names() {
             kind: BreachKind::Predicted,
             lead_time_s: Some(840.0),
             confidence: 0.97,
+            path_bound: Some(PathBound {
+                within_s: 1200.0,
+                at_least: 0.97,
+                at_most: 1.0,
+            }),
             harm_after_s: None,
         },
         onset: Some("2026-11-24T22:51:05Z".into()),
@@ -96,7 +101,9 @@ fn a_property_is_flat_with_units_in_its_names() {
             "place": null,
             "unit": "MiB",
             "breach": {
-                "kind": "predicted", "lead_time_s": 840.0, "confidence": 0.97, "harm_after_s": null,
+                "kind": "predicted", "lead_time_s": 840.0, "confidence": 0.97,
+                "path_bound": {"within_s": 1200.0, "at_least": 0.97, "at_most": 1.0},
+                "harm_after_s": null,
             },
             "onset": "2026-11-24T22:51:05Z",
             "sentence": "it drifts",
@@ -151,4 +158,42 @@ fn words_are_snake_case() {
         "reinstating"
     );
     assert_eq!(serde_json::to_value(Instance::B).unwrap(), "b");
+}
+
+#[test]
+fn a_first_passage_and_a_shift_have_units_in_their_names() {
+    check(
+        &FirstPassage {
+            confidence: 0.9,
+            leaves: None,
+            stays_before_s: Some(300.0),
+            reach: PathBound {
+                within_s: 1800.0,
+                at_least: 0.4,
+                at_most: 0.7,
+            },
+        },
+        &json!({
+            "confidence": 0.9,
+            "leaves": null,
+            "stays_before_s": 300.0,
+            "reach": {"within_s": 1800.0, "at_least": 0.4, "at_most": 0.7},
+        }),
+    );
+    check(
+        &Shift {
+            onset: "2026-11-24T22:51:05Z".into(),
+            noticed_at: "2026-11-24T22:52:05Z".into(),
+            kind: ShiftKind::Trend,
+            size: 0.62,
+            size_in_unit: Some(412.0),
+        },
+        &json!({
+            "onset": "2026-11-24T22:51:05Z",
+            "noticed_at": "2026-11-24T22:52:05Z",
+            "kind": "trend",
+            "size": 0.62,
+            "size_in_unit": 412.0,
+        }),
+    );
 }

@@ -190,28 +190,51 @@ pub struct FirstPassage {
     at_most: Vec<f64>,
 }
 
+/// Of a path, and whatever the dependence between its horizons is: the probability to have been outside
+/// within a time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PathBound {
+    /// From the forecast's origin.
+    pub within: Duration,
+    /// No less probably than this.
+    pub at_least: f64,
+    /// At the horizons of the grid no more probably than this.
+    pub at_most: f64,
+}
+
 impl FirstPassage {
     /// The first horizon by which the path has been outside with at least this `confidence`.
     pub fn certain_by(&self, confidence: f64) -> Option<Duration> {
-        self.first(&self.at_least, |bound| bound >= confidence)
+        self.bound_of(confidence).map(|bound| bound.within)
+    }
+
+    /// The first horizon by which the path has been outside with at least this `confidence`, and what is
+    /// known of the path by then.
+    pub fn bound_of(&self, confidence: f64) -> Option<PathBound> {
+        self.bound_at(self.at_least.iter().position(|p| *p >= confidence)?)
     }
 
     /// The first horizon by which the path may have been outside with a probability above
     /// `1 - confidence`: before it, it stays inside with at least this `confidence`. `None`: it stays so
     /// throughout.
     pub fn safe_until(&self, confidence: f64) -> Option<Duration> {
-        self.first(&self.at_most, |bound| bound > 1.0 - confidence)
+        let mut bounds = self.spans.iter().zip(&self.at_most);
+        bounds
+            .find(|(_, p)| **p > 1.0 - confidence)
+            .map(|(span, _)| *span)
     }
 
-    /// The probability to have been outside by the last horizon: at least, and at most.
-    pub fn within_reach(&self) -> (f64, f64) {
-        let last = |bounds: &[f64]| bounds.last().copied().unwrap_or_default();
-        (last(&self.at_least), last(&self.at_most))
+    /// What is known of the path by the last horizon.
+    pub fn within_reach(&self) -> Option<PathBound> {
+        self.bound_at(self.spans.len().checked_sub(1)?)
     }
 
-    fn first(&self, bounds: &[f64], holds: impl Fn(f64) -> bool) -> Option<Duration> {
-        let index = bounds.iter().position(|bound| holds(*bound))?;
-        self.spans.get(index).copied()
+    fn bound_at(&self, index: usize) -> Option<PathBound> {
+        Some(PathBound {
+            within: *self.spans.get(index)?,
+            at_least: *self.at_least.get(index)?,
+            at_most: *self.at_most.get(index)?,
+        })
     }
 }
 
@@ -233,6 +256,31 @@ impl Forecast {
         }
         passage
     }
+}
+
+/// How a series changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ChangeKind {
+    /// From one level to another.
+    Step,
+    /// In one direction, again and again.
+    Trend,
+}
+
+/// The last change of a series.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// The observation at which it was noticed first.
+    pub at: Timestamp,
+    /// The observation with which it set in; not after `at`.
+    pub onset: Timestamp,
+    /// The level before it, in units of the series and without a season.
+    pub before: f64,
+    /// The present level less the level before, in units of the series. Surer with every observation; of
+    /// a drift that goes on, what it has come to by now.
+    pub size: f64,
+    /// Whether it was done with one step.
+    pub kind: ChangeKind,
 }
 
 /// The share of one model in a mixture.
@@ -278,6 +326,12 @@ pub trait Forecaster: Send + Sync + std::fmt::Debug {
     /// When the present regime set in (a step, or the trend that is running now), where the
     /// forecaster saw a change; `None` while the series is what it always was.
     fn onset(&self) -> Option<Timestamp>;
+
+    /// The change with which the present regime set in, with its size; `None` while there was none, or where
+    /// sizes are not known.
+    fn last_change(&self) -> Option<Change> {
+        None
+    }
 
     /// Forgets all but the in-control half-widths: the series was put back on purpose, and the
     /// past no longer tells of the future.
@@ -372,8 +426,8 @@ mod tests {
         assert_eq!(passage.certain_by(0.6), None);
         assert_eq!(passage.safe_until(0.9), minutes(2), "before it, 0.025");
         assert_eq!(passage.safe_until(0.2), None, "0.775 at most");
-        let (at_least, at_most) = passage.within_reach();
-        assert!((at_least - 0.5).abs() < 1e-3 && (at_most - 0.775).abs() < 1e-3);
+        let reach = passage.within_reach().unwrap();
+        assert!((reach.at_least - 0.5).abs() < 1e-3 && (reach.at_most - 0.775).abs() < 1e-3);
     }
 
     #[test]

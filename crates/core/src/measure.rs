@@ -108,6 +108,11 @@ impl Measure {
         }
     }
 
+    /// How far the value goes from one deviation to another. On a side without a tolerance it counts as approved.
+    pub fn difference(&self, before: f64, after: f64) -> f64 {
+        self.value(after) - self.value(before)
+    }
+
     fn side(&self, deviation: f64) -> f64 {
         if deviation < 0.0 {
             self.lower
@@ -158,6 +163,7 @@ mod tests {
     fn a_side_without_a_tolerance_leads_back_to_the_approved_value() {
         let upper = measure(400.0, f64::INFINITY, 600.0).unwrap();
         assert_eq!((upper.deviation(10.0), upper.value(-0.5)), (0.0, 400.0));
+        assert_eq!(upper.difference(-0.1, 0.2), 120.0);
         assert_eq!((upper.deviation(700.0), upper.value(0.5)), (0.5, 700.0));
         let told = [-0.5, 0.0, 0.5].map(|deviation| upper.tells(deviation));
         assert_eq!(told, [false, false, true]);

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::band::Band;
 use crate::company::Company;
-use crate::forecast::Forecast;
+use crate::forecast::{FirstPassage, Forecast, PathBound};
 use crate::ids::PropertyPath;
 use crate::property::{Origin, Place, Severity, Value};
-use crate::time::Timestamp;
+use crate::time::{Brief, Timestamp};
 
 /// Whether a deviation is, or will be, outside its band.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -21,7 +21,9 @@ pub enum Breach {
     None,
     /// The median leaves the band at some horizon.
     Predicted {
-        /// Time until the first horizon whose median is outside: the lead time.
+        /// Time until the first horizon whose median is outside: the lead time. The path has left the band by
+        /// then with a probability of at least one half, and by [`PropertyOutlook::path_bound`] with what it
+        /// says.
         lead_time: Duration,
         /// The greatest calibrated probability, over the horizons whose median is outside, that the
         /// deviation is outside there.
@@ -91,6 +93,25 @@ impl PropertyOutlook {
         self.forecast.is_some() || self.deviation != 0.0
     }
 
+    /// When the deviation leaves its band first, as a statement about its path; `None` without a forecast.
+    pub fn first_passage(&self) -> Option<FirstPassage> {
+        let (lower, upper) = (-self.band.lower, self.band.upper);
+        let forecast = self.forecast.as_ref()?;
+        Some(forecast.first_passage(lower, upper))
+    }
+
+    /// Of a predicted breach: the time within which its confidence holds for the path. Company makes a breach
+    /// surer, but says nothing of the path; so this is about the confidence that it has by itself.
+    pub fn path_bound(&self) -> Option<PathBound> {
+        match self.breach {
+            Breach::None | Breach::Observed => None,
+            Breach::Predicted { confidence, .. } => {
+                let alone = self.company.as_ref().map_or(confidence, |c| c.alone);
+                self.first_passage()?.bound_of(alone)
+            }
+        }
+    }
+
     /// The outlook in one sentence: value, share of the tolerance, prediction.
     pub fn sentence(&self) -> String {
         let text = |value: &Option<Value>| match (value, self.unit.as_deref()) {
@@ -114,16 +135,33 @@ impl PropertyOutlook {
                 confidence,
                 ..
             } => format!(
-                "{now}, predicted to leave its {band} in {} with confidence {confidence:.2}{}",
-                crate::time::Brief(lead_time),
-                self.company_text()
+                "{now}, predicted to leave its {band} {}{}",
+                self.when_text(lead_time),
+                self.company_text(confidence)
             ),
         }
     }
 
+    /// The lead time, and what is certain of the path. A bound from below is rounded down.
+    fn when_text(&self, lead_time: Duration) -> String {
+        let Some(bound) = self.path_bound() else {
+            return format!("in {}", Brief(lead_time));
+        };
+        let within = Brief(bound.within);
+        let surely = format!(
+            "within {within} with probability at least {:.2}",
+            (bound.at_least * 100.0 + 1e-9).floor() / 100.0
+        );
+        if bound.within <= lead_time {
+            surely
+        } else {
+            format!("in {}, {surely}", Brief(lead_time))
+        }
+    }
+
     /// What made it surer, for people: the empty text where nothing did.
-    fn company_text(&self) -> String {
-        let Some(Company { with, alone }) = &self.company else {
+    fn company_text(&self, confidence: f64) -> String {
+        let Some(Company { with, .. }) = &self.company else {
             return String::new();
         };
         let first = with.first().map_or("", PropertyPath::as_str);
@@ -131,6 +169,91 @@ impl PropertyOutlook {
             0 | 1 => String::new(),
             n => format!(" and {} more", n - 1),
         };
-        format!(" ({alone:.2} by itself; {first}{others} set in with it)")
+        format!(" (confidence {confidence:.2}: {first}{others} set in with it)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forecast::{HorizonGrid, Quantiles};
+
+    /// Below the band's end of 0.3 for sure at first; then above it by so many quantiles of 13.
+    fn outlook(above: &[usize], breach: Breach) -> PropertyOutlook {
+        let step = Duration::from_secs(60);
+        let grid = HorizonGrid::every_step(step, u32::try_from(above.len()).unwrap());
+        let quantiles = above.iter().map(|&above| {
+            Quantiles::new(std::array::from_fn(
+                |i| if i + above >= 13 { 0.5 } else { 0.1 },
+            ))
+        });
+        PropertyOutlook {
+            path: "pool".into(),
+            severity: Severity::Critical,
+            origin: Origin::Capacity,
+            unit: None,
+            approved: Some(Value::Number(400.0)),
+            found: Some(Value::Number(440.0)),
+            place: None,
+            deviation: 0.2,
+            band: Band {
+                lower: 0.3,
+                upper: 0.3,
+            },
+            breach,
+            onset: None,
+            forecast: Some(Forecast {
+                origin: Timestamp::from_millis(0),
+                grid,
+                quantiles: quantiles.collect(),
+            }),
+            company: None,
+        }
+    }
+
+    fn predicted(minutes: u64, confidence: f64) -> Breach {
+        Breach::Predicted {
+            lead_time: Duration::from_secs(60 * minutes),
+            confidence,
+            harm_after: None,
+        }
+    }
+
+    #[test]
+    fn a_breach_is_stated_of_the_path_by_its_own_confidence() {
+        let mut outlook = outlook(&[1, 7, 10, 8], predicted(2, 0.0));
+        let passage = outlook.first_passage().unwrap();
+        let surest = passage.within_reach().unwrap().at_least;
+        outlook.breach = predicted(2, surest);
+        let bound = outlook.path_bound().unwrap();
+        assert_eq!(bound.within, Duration::from_secs(180));
+        assert!(bound.at_least >= surest && bound.at_most >= bound.at_least);
+        let text = format!("{:.2}", (surest * 100.0).floor() / 100.0);
+        let end = format!("+0.30 in 2 min, within 3 min with probability at least {text}");
+        assert!(outlook.sentence().ends_with(&end), "{}", outlook.sentence());
+        // Company says nothing of the path.
+        outlook.breach = predicted(2, 0.99);
+        outlook.company = Some(Company {
+            with: vec!["heap".into()],
+            alone: surest,
+        });
+        assert_eq!(outlook.path_bound(), Some(bound));
+        let end = format!("{end} (confidence 0.99: heap set in with it)");
+        assert!(outlook.sentence().ends_with(&end), "{}", outlook.sentence());
+    }
+
+    #[test]
+    fn where_the_first_horizon_is_the_surest_one_time_is_enough() {
+        let sure = outlook(&[13, 13], predicted(1, 1.0));
+        let end = "+0.30 within 60 s with probability at least 1.00";
+        assert!(sure.sentence().ends_with(end), "{}", sure.sentence());
+        assert_eq!(outlook(&[13], Breach::Observed).path_bound(), None);
+        let mut unknown = outlook(&[13], predicted(2, 0.9));
+        unknown.forecast = None;
+        let text = unknown.sentence();
+        assert!(
+            text.ends_with("to leave its band -0.30 to +0.30 in 2 min"),
+            "{text}"
+        );
     }
 }

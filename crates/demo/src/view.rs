@@ -204,23 +204,20 @@ fn bar(share: f64, is_outside: bool) -> Painted {
 
 fn outlook(forecast: &ForecastView) -> Painted {
     let breach = forecast.breach;
-    let confidence = text::percent(breach.confidence);
     match (breach.kind, breach.harm_after_s) {
         (BreachKind::None, _) => Painted::new(Paint::Green, "stays in its band"),
         (BreachKind::Observed, _) => Painted::new(Paint::Red, "is at its limit"),
         (BreachKind::Predicted, Some(seconds)) => {
             let span = text::span(seconds);
+            let when = text::breach_when(&breach);
             Painted::new(
                 Paint::Red,
-                format!("reaches the limit in {span}, confidence {confidence}"),
+                format!("leaves its band {when}; at its limit in {span}"),
             )
         }
         (BreachKind::Predicted, None) => {
-            let span = text::span(breach.lead_time_s.unwrap_or_default());
-            Painted::new(
-                Paint::Yellow,
-                format!("leaves its band in {span}, confidence {confidence}"),
-            )
+            let when = text::breach_when(&breach);
+            Painted::new(Paint::Yellow, format!("leaves its band {when}"))
         }
     }
 }

@@ -23,6 +23,7 @@
 //!
 //! Left out on purpose: changes of variance alone, and slow drifts within what a series wanders anyway.
 
+pub use evenkeel_core::forecast::{Change, ChangeKind};
 use evenkeel_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -68,29 +69,6 @@ const TREND_ALARMS: u32 = 3;
 
 /// The mean absolute deviation of a normal times this is its standard deviation.
 const DEVIATIONS_PER_MEAN: f64 = 1.253_314_1;
-
-/// How a series changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ChangeKind {
-    /// From one level to another.
-    Step,
-    /// In one direction, again and again.
-    Trend,
-}
-
-/// The last change of a series.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Change {
-    /// The observation at which it was noticed first.
-    pub at: Timestamp,
-    /// The observation with which it set in; not after `at`.
-    pub onset: Timestamp,
-    /// The present level less the level before, in units of the series. Surer with every observation; of
-    /// a drift that goes on, what it has come to by now.
-    pub size: f64,
-    /// Whether it was done with one step.
-    pub kind: ChangeKind,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Direction {
@@ -252,6 +230,7 @@ impl OnsetTracker {
         self.drift.map(|drift| Change {
             at: drift.found,
             onset: drift.onset,
+            before: drift.before,
             size: self.level - drift.before,
             kind: drift.kind(),
         })

@@ -12,7 +12,8 @@
 use std::time::Duration;
 
 use evenkeel_core::forecast::{
-    Forecast, Forecaster, ForecasterFactory, HorizonGrid, LEVELS, MEDIAN, ModelWeight, Quantiles,
+    Change, Forecast, Forecaster, ForecasterFactory, HorizonGrid, LEVELS, MEDIAN, ModelWeight,
+    Quantiles,
 };
 use evenkeel_core::measure::Measured;
 use evenkeel_core::time::Timestamp;
@@ -255,6 +256,13 @@ impl Forecaster for Mixture {
         match &self.state {
             State::Empty | State::Constant(_) => None,
             State::Varying(engine) => engine.onset(),
+        }
+    }
+
+    fn last_change(&self) -> Option<Change> {
+        match &self.state {
+            State::Empty | State::Constant(_) => None,
+            State::Varying(engine) => engine.last_change(),
         }
     }
 

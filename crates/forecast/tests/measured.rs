@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use evenkeel_core::baseline::Baseline;
 use evenkeel_core::deviation::Scale;
-use evenkeel_core::forecast::LEVELS;
+use evenkeel_core::forecast::{ChangeKind, LEVELS};
 use evenkeel_core::measure::{Measure, Quantity};
 use evenkeel_core::outlook::PropertyOutlook;
 use evenkeel_core::policy::{Policy, PropertyRule, Tolerance};
@@ -189,6 +189,35 @@ fn a_counter_is_not_forecast_to_fall() {
                 "{total}: {forecast:?}"
             );
         }
+    }
+}
+
+#[test]
+fn a_change_has_a_size_in_the_unit_of_the_property() {
+    for (lower, size) in [(Some(100.0), 120.0), (None, 80.0), (Some(300.0), -60.0)] {
+        let limits = Tolerance::Limits {
+            lower,
+            upper: Some(1000.0),
+        };
+        let mut scene = Scene::new(400.0, limits, Some("connections"));
+        let mut random = Random::new(5);
+        for second in 0..200 {
+            let level = 410.0 + if second < 150 { 0.0 } else { size };
+            scene.see(level + 2.0 * random.normal());
+        }
+        let insight = scene.watch.insight(&"x".into()).unwrap();
+        let change = insight.change.unwrap();
+        assert_eq!(change.kind, ChangeKind::Step);
+        assert!(change.at >= at(150) && change.at < at(155), "{change:?}");
+        assert!(
+            change.onset <= at(150) && change.onset > at(140),
+            "{change:?}"
+        );
+        let measured = insight.change_measured.unwrap();
+        assert!((measured - size).abs() < 2.0, "{measured} for {size}");
+        scene.watch.restart();
+        scene.see(410.0);
+        assert_eq!(scene.watch.insight(&"x".into()).unwrap().change, None);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Band, Breach, Point, Rfc3339, Severity, WireValue};
+use super::{Band, Breach, PathBound, Point, Rfc3339, Severity, WireValue};
 
 /// Which forecast is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,47 @@ pub struct Coverage {
     pub scored: u64,
 }
 
+/// When the path of the deviation first leaves its band.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FirstPassage {
+    /// The confidence that is asked for: the policy's least one for acting.
+    pub confidence: f64,
+    /// The first horizon by which it has left the band with at least that confidence; `None` if it does not by
+    /// any.
+    pub leaves: Option<PathBound>,
+    /// At the horizons before this one it stays inside with at least that confidence; `None` if it does at all of
+    /// them.
+    pub stays_before_s: Option<f64>,
+    /// By the last horizon.
+    pub reach: PathBound,
+}
+
+/// How a series changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShiftKind {
+    /// From one level to another.
+    Step,
+    /// In one direction, again and again.
+    Trend,
+}
+
+/// The change with which the drift that is running set in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Shift {
+    /// When it set in.
+    pub onset: Rfc3339,
+    /// When it was noticed.
+    pub noticed_at: Rfc3339,
+    /// Whether it was done with one step.
+    pub kind: ShiftKind,
+    /// The level now less the level before, in tolerances.
+    pub size: f64,
+    /// The same in the property's unit; `None` for what is no measured number. On a side without a limit the
+    /// level counts as approved.
+    pub size_in_unit: Option<f64>,
+}
+
 /// A property's outlook with its forecast fan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ForecastView {
@@ -74,8 +115,12 @@ pub struct ForecastView {
     pub ceiling: f64,
     /// Whether it goes too far.
     pub breach: Breach,
+    /// When the path first leaves the band; `None` without a forecast.
+    pub first_passage: Option<FirstPassage>,
     /// When the drift that is running set in.
     pub onset: Option<Rfc3339>,
+    /// The change with which it did, with its size.
+    pub shift: Option<Shift>,
     /// Which models speak.
     pub models: Vec<ModelWeight>,
     /// Measured against promised coverage, once something was scored.

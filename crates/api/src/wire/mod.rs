@@ -27,14 +27,17 @@ pub use event::{
     AuditList, AuditQuery, AuditRecord, AuditReport, Event, EventDetail, EventKind, EventList,
     EventQuery, Evidence, Explanation, GuardCheck, Outlook,
 };
-pub use forecast::{Coverage, ForecastQuery, ForecastView, HorizonForecast, ModelWeight};
+pub use forecast::{
+    Coverage, FirstPassage, ForecastQuery, ForecastView, HorizonForecast, ModelWeight, Shift,
+    ShiftKind,
+};
 pub use health::{Health, Refits};
 pub use network::{Network, NetworkStage, TrainedNetwork};
 pub use problem::Problem;
 pub use property::{
     Aggregation, Band, Breach, BreachKind, Change, ChangeList, ChangeQuery, HistoryQuery, Origin,
-    Place, Point, Property, PropertyList, Series, Severity, Stream, Unreadable, ValueKind,
-    WireValue,
+    PathBound, Place, Point, Property, PropertyList, Series, Severity, Stream, Unreadable,
+    ValueKind, WireValue,
 };
 pub use run::{Choice, PlanKind, RunOutcome, RunStep, RunView, StepStatus};
 pub use status::{

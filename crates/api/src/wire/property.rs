@@ -131,6 +131,18 @@ impl Band {
     }
 }
 
+/// What is certain of the path of a deviation, whatever the dependence between its horizons is: the probability
+/// that it leaves its band within a time.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PathBound {
+    /// From the forecast's origin.
+    pub within_s: f64,
+    /// No less probably than this.
+    pub at_least: f64,
+    /// At the horizons of the forecast no more probably than this.
+    pub at_most: f64,
+}
+
 /// Whether and when a deviation leaves its band.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Breach {
@@ -138,8 +150,13 @@ pub struct Breach {
     pub kind: BreachKind,
     /// Time until the first horizon whose median is outside; 0 for an observed breach.
     pub lead_time_s: Option<f64>,
-    /// The calibrated probability behind it: 0 for none, 1 for an observed breach.
+    /// The calibrated probability behind it: 0 for none, 1 for an observed breach. Of a predicted one the
+    /// greatest at the horizons whose median is outside, not that at the lead time; drifts that set in
+    /// together raise it.
     pub confidence: f64,
+    /// Of a predicted breach: within which time the path leaves the band with the confidence that the property
+    /// has by itself.
+    pub path_bound: Option<PathBound>,
     /// Time until the median reaches the ceiling, where it does within the horizon.
     pub harm_after_s: Option<f64>,
 }
@@ -150,6 +167,7 @@ impl Breach {
         kind: BreachKind::None,
         lead_time_s: None,
         confidence: 0.0,
+        path_bound: None,
         harm_after_s: None,
     };
 }

@@ -107,9 +107,10 @@ pub struct ResourceStatus {
     pub probe_problem: Option<String>,
     /// The property that needs attention most; `None` while nothing is known.
     pub worst: Option<WorstProperty>,
-    /// Time until its breach, where one is seen.
+    /// Time until its breach, where one is seen: until the first horizon whose median is outside.
     pub lead_time_s: Option<f64>,
-    /// The probability behind that.
+    /// The probability behind that breach, not that of its coming within the lead time: that is
+    /// `worst.breach.path_bound`.
     pub confidence: Option<f64>,
     /// The standby copy; `None` before the first sync.
     pub clone: Option<CloneStatus>,

@@ -8,7 +8,7 @@ use evenkeel_core::Timestamp;
 use super::status::breach_paint;
 use crate::args::ExplainArgs;
 use crate::error::CliError;
-use crate::render::text::{band, date_time, deviation, from_now, percent, span, value};
+use crate::render::text::{band, breach_when, date_time, deviation, from_now, span, value};
 use crate::render::{Fan, FanError, Page, Paint, Painted, Style, guard_lines, run_lines};
 use crate::session::Session;
 
@@ -126,9 +126,8 @@ fn predicted(page: &mut Page, outlook: &Outlook) -> Result<(), FanError> {
                 .harm_after_s
                 .map(|after| format!(", to reach its limit in {}", span(after)));
             format!(
-                "predicted to leave its band in {} with confidence {}{}",
-                span(breach.lead_time_s.unwrap_or_default()),
-                percent(breach.confidence),
+                "predicted to leave its band {}{}",
+                breach_when(&breach),
                 harm.unwrap_or_default()
             )
         }

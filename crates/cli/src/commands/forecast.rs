@@ -1,12 +1,17 @@
 //! `forecast`: where one property goes, as a plot and in numbers.
 
-use evenkeel_api::wire::{BreachKind, ForecastQuery, ForecastView};
+use evenkeel_api::wire::{
+    BreachKind, FirstPassage, ForecastQuery, ForecastView, PathBound, ShiftKind,
+};
 use evenkeel_core::Timestamp;
 
 use super::status::breach_paint;
 use crate::args::ForecastArgs;
 use crate::error::CliError;
-use crate::render::text::{band, date_time, deviation, from_now, parse_time, percent, span, value};
+use crate::render::text::{
+    band, breach_when, change, date_time, deviation, from_now, parse_time, percent,
+    percent_at_least, percent_at_most, span, value,
+};
 use crate::render::{Column, Fan, FanError, Page, Paint, Painted, Style, Table};
 use crate::session::Session;
 
@@ -111,11 +116,7 @@ fn outlook(view: &ForecastView) -> String {
                 .harm_after_s
                 .map(|after| format!(", reaches its limit in {}", span(after)))
                 .unwrap_or_default();
-            format!(
-                "leaves its band in {} with confidence {}{harm}",
-                span(breach.lead_time_s.unwrap_or_default()),
-                percent(breach.confidence)
-            )
+            format!("leaves its band {}{harm}", breach_when(&breach))
         }
     }
 }
@@ -131,15 +132,9 @@ fn explanation(page: &mut Page, view: &ForecastView, now: Timestamp) {
         "from the observation of {origin}, read every {}",
         span(view.step_s)
     ));
-    match &view.onset {
-        Some(onset) => {
-            page.item(format!(
-                "the drift set in {} ({})",
-                from_now(now, onset),
-                date_time(onset)
-            ));
-        }
-        None => page.item("no drift was seen to set in: the series is what it always was"),
+    page.item(drift(view, now));
+    if let Some(passage) = &view.first_passage {
+        path(page, passage);
     }
     match view.coverage {
         Some(coverage) => page.item(format!(
@@ -167,10 +162,55 @@ fn explanation(page: &mut Page, view: &ForecastView, now: Timestamp) {
     }
 }
 
+/// When the drift that is running set in, and what it has come to.
+fn drift(view: &ForecastView, now: Timestamp) -> String {
+    let Some(onset) = &view.onset else {
+        return "no drift was seen to set in: the series is what it always was".to_owned();
+    };
+    let when = format!("{} ({})", from_now(now, onset), date_time(onset));
+    let Some(shift) = &view.shift else {
+        return format!("the drift set in {when}");
+    };
+    let size = match shift.size_in_unit {
+        Some(size) => change(size, view.unit.as_deref()),
+        None => format!("{} of deviation", deviation(shift.size)),
+    };
+    match shift.kind {
+        ShiftKind::Step => format!("the drift set in {when}: a step of {size}"),
+        ShiftKind::Trend => format!("the drift set in {when}: a trend, {size} by now"),
+    }
+}
+
+/// What is certain of the path, whatever the dependence between horizons is.
+fn path(page: &mut Page, passage: &FirstPassage) {
+    let confidence = percent(passage.confidence);
+    let bounds = |bound: &PathBound| {
+        format!(
+            "the path leaves its band within {} with probability at least {}, at most {}",
+            span(bound.within_s),
+            percent_at_least(bound.at_least),
+            percent_at_most(bound.at_most)
+        )
+    };
+    if let Some(leaves) = &passage.leaves {
+        page.item(bounds(leaves));
+    }
+    if passage.leaves != Some(passage.reach) {
+        page.item(bounds(&passage.reach));
+    }
+    page.item(match passage.stays_before_s {
+        Some(before) => format!(
+            "the path stays inside before {} with probability at least {confidence}",
+            span(before)
+        ),
+        None => format!("the path stays inside throughout with probability at least {confidence}"),
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use evenkeel_api::wire::{
-        Band, Breach, Coverage, HorizonForecast, ModelWeight, Point, Severity,
+        Band, Breach, Coverage, HorizonForecast, ModelWeight, Point, Severity, Shift,
     };
     use evenkeel_core::forecast::LEVELS;
 
@@ -212,7 +252,28 @@ mod tests {
             },
             ceiling: 1.0,
             breach: PREDICTED,
+            first_passage: Some(FirstPassage {
+                confidence: 0.9,
+                leaves: Some(PathBound {
+                    within_s: 900.0,
+                    at_least: 0.951,
+                    at_most: 0.979,
+                }),
+                stays_before_s: Some(300.0),
+                reach: PathBound {
+                    within_s: 1800.0,
+                    at_least: 0.97,
+                    at_most: 1.0,
+                },
+            }),
             onset: Some("2026-11-24T22:51:05Z".into()),
+            shift: Some(Shift {
+                onset: "2026-11-24T22:51:05Z".into(),
+                noticed_at: "2026-11-24T22:52:05Z".into(),
+                kind: ShiftKind::Step,
+                size: 0.62,
+                size_in_unit: Some(411.7),
+            }),
             models: vec![
                 ModelWeight {
                     model: "last value".into(),
@@ -238,9 +299,12 @@ mod tests {
         let text = page(&view(), Depth::Explained, now, Style::PLAIN).unwrap();
         for line in [
             "web memory/used  812 MiB now, 400 MiB approved, deviation +0.10, band -0.20..+0.80",
-            "  leaves its band in 14 min with confidence 97 %, reaches its limit in 31 min",
+            "  leaves its band in 14 min, within 20 min with probability at least 97 %, reaches its limit in 31 min",
             "  15 min   +0.90  +0.89..+0.91  +0.88..+0.92  +0.86..+0.94         >99 %",
-            "  the drift set in 23 min ago (2026-11-24 22:51:05Z)",
+            "  the drift set in 23 min ago (2026-11-24 22:51:05Z): a step of +412 MiB",
+            "  the path leaves its band within 15 min with probability at least 95 %, at most 98 %",
+            "  the path leaves its band within 30 min with probability at least 97 %, at most 100 %",
+            "  the path stays inside before 5 min with probability at least 90 %",
             "  of 480 past intervals that promised 90 %, 91 % held",
             "  local linear trend  80 %",
         ] {
@@ -250,6 +314,53 @@ mod tests {
             !page(&view(), Depth::Plot, now, Style::PLAIN)
                 .unwrap()
                 .contains("Models")
+        );
+    }
+
+    #[test]
+    fn the_page_on_thresholds_shows_what_is_printed() {
+        let now = parse_time("2026-11-24T23:14:05Z").unwrap();
+        let text = page(&view(), Depth::Explained, now, Style::PLAIN).unwrap();
+        let thresholds = include_str!("../../../../docs/thresholds.md");
+        let example = thresholds
+            .split("```text\n")
+            .filter_map(|block| Some(block.split_once("```")?.0))
+            .find(|block| block.contains("the path leaves"))
+            .unwrap();
+        assert!(text.contains(example), "no\n{example}in\n{text}");
+    }
+
+    #[test]
+    fn a_change_without_a_unit_counts_in_tolerances_and_a_trend_goes_on() {
+        let now = parse_time("2026-11-24T23:14:05Z").unwrap();
+        let mut view = view();
+        let said = |view: &ForecastView| drift(view, now).split_once(": ").unwrap().1.to_owned();
+        let shift = view.shift.as_mut().unwrap();
+        shift.size_in_unit = None;
+        assert_eq!(said(&view), "a step of +0.62 of deviation");
+        view.shift.as_mut().unwrap().kind = ShiftKind::Trend;
+        assert_eq!(said(&view), "a trend, +0.62 of deviation by now");
+    }
+
+    #[test]
+    fn a_path_that_surely_stays_says_so() {
+        let mut page = Page::new(Style::PLAIN);
+        let reach = PathBound {
+            within_s: 1800.0,
+            at_least: 0.004,
+            at_most: 0.013,
+        };
+        let passage = FirstPassage {
+            confidence: 0.9,
+            leaves: None,
+            stays_before_s: None,
+            reach,
+        };
+        path(&mut page, &passage);
+        assert_eq!(
+            page.finish(),
+            "  the path leaves its band within 30 min with probability at least 0 %, at most 2 %\n  \
+             the path stays inside throughout with probability at least 90 %\n"
         );
     }
 

@@ -6,7 +6,9 @@ use evenkeel_core::Timestamp;
 use super::status::breach_paint;
 use crate::args::PropertiesArgs;
 use crate::error::CliError;
-use crate::render::text::{band, count, deviation, elide, from_now, percent, span, value};
+use crate::render::text::{
+    band, count, deviation, elide, from_now, percent, percent_at_least, span, value,
+};
 use crate::render::{Column, Page, Paint, Painted, Style, Table};
 use crate::session::Session;
 
@@ -156,17 +158,23 @@ fn breach_text(property: &Property) -> String {
     match property.breach.kind {
         BreachKind::None => String::new(),
         BreachKind::Observed => "beyond the limit".to_owned(),
-        BreachKind::Predicted => format!(
-            "in {}, {}",
-            span(property.breach.lead_time_s.unwrap_or_default()),
-            percent(property.breach.confidence)
-        ),
+        BreachKind::Predicted => {
+            let lead = span(property.breach.lead_time_s.unwrap_or_default());
+            match property.breach.path_bound {
+                Some(bound) => format!(
+                    "in {lead}, {} within {}",
+                    percent_at_least(bound.at_least),
+                    span(bound.within_s)
+                ),
+                None => format!("in {lead}, {}", percent(property.breach.confidence)),
+            }
+        }
     }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
-    use evenkeel_api::wire::{Band, Breach, Place, Unreadable, ValueKind, WireValue};
+    use evenkeel_api::wire::{Band, Breach, PathBound, Place, Unreadable, ValueKind, WireValue};
 
     use super::*;
     use crate::render::text::parse_time;
@@ -206,6 +214,11 @@ pub(super) mod tests {
         kind: BreachKind::Predicted,
         lead_time_s: Some(840.0),
         confidence: 0.97,
+        path_bound: Some(PathBound {
+            within_s: 1200.0,
+            at_least: 0.97,
+            at_most: 1.0,
+        }),
         harm_after_s: Some(1860.0),
     };
 
@@ -231,9 +244,9 @@ pub(super) mod tests {
         let now = parse_time("2026-11-24T23:14:05Z").unwrap();
         let text = page(&list, Shown::Deviating, now, Style::PLAIN);
         let expected = "\
-PROPERTY    VALUE  APPROVED  DEVIATION  BAND          SEVERITY  BREACH           SINCE       WHERE
-c/worst   812 MiB   400 MiB      +0.62  -0.20..+0.80  critical  in 14 min, 97 %  23 min ago  nginx.conf:12
-b/drifts  812 MiB   400 MiB      +0.10  -0.20..+0.80  critical                   23 min ago  nginx.conf:12
+PROPERTY    VALUE  APPROVED  DEVIATION  BAND          SEVERITY  BREACH                         SINCE       WHERE
+c/worst   812 MiB   400 MiB      +0.62  -0.20..+0.80  critical  in 14 min, 97 % within 20 min  23 min ago  nginx.conf:12
+b/drifts  812 MiB   400 MiB      +0.10  -0.20..+0.80  critical                                 23 min ago  nginx.conf:12
 
 2 of 3 properties deviate or breach (--all shows every one), read 5 s ago
 1 place could not be read, and what stands there is unknown:

@@ -10,7 +10,7 @@ use super::events::event_table;
 use crate::args::StatusArgs;
 use crate::error::CliError;
 use crate::render::text::{
-    band, clean, deviation, elide, from_now, percent, span, span_ms, time_of_day,
+    band, breach_when, clean, deviation, elide, from_now, percent, span, span_ms, time_of_day,
 };
 use crate::render::{Column, Page, Paint, Painted, Style, Table, guard_lines, sparkline};
 use crate::session::Session;
@@ -334,11 +334,16 @@ fn facts(status: &ResourceStatus, now: Timestamp) -> Table {
             .then(Paint::Plain, format!(" in {}", band(worst.band)));
         fact("worst", text);
     }
-    if let (Some(lead), Some(confidence)) = (status.lead_time_s, status.confidence) {
-        fact(
-            "breach in",
-            format!("{}, confidence {}", span(lead), percent(confidence)).into(),
-        );
+    let breach = status.worst.as_ref().map(|worst| worst.breach);
+    match breach.map_or(BreachKind::None, |breach| breach.kind) {
+        BreachKind::None => {}
+        BreachKind::Observed => fact("breach", "beyond the limit now".into()),
+        BreachKind::Predicted => {
+            fact(
+                "breach",
+                breach.as_ref().map(breach_when).unwrap_or_default().into(),
+            );
+        }
     }
     if let Some(clone) = &status.clone {
         let synced = clone

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use evenkeel_api::wire::{Band, WireValue};
+use evenkeel_api::wire::{Band, Breach, WireValue};
 use evenkeel_core::property::number_text;
 use evenkeel_core::{Brief, Timestamp};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
@@ -151,6 +151,55 @@ pub fn percent(probability: f64) -> String {
     }
 }
 
+/// A probability that is no less than this: rounded down.
+pub fn percent_at_least(probability: f64) -> String {
+    // Lest 0.29 * 100 fall short of 29.
+    percent((probability * 100.0 + 1e-9).floor() / 100.0)
+}
+
+/// A probability that is no more than this: rounded up.
+pub fn percent_at_most(probability: f64) -> String {
+    percent((probability * 100.0 - 1e-9).ceil() / 100.0)
+}
+
+/// When a predicted breach comes: by the median, and as a statement about the path.
+pub fn breach_when(breach: &Breach) -> String {
+    let lead = breach.lead_time_s.unwrap_or_default();
+    let Some(bound) = breach.path_bound else {
+        return format!(
+            "in {} with confidence {}",
+            span(lead),
+            percent(breach.confidence)
+        );
+    };
+    let surely = format!(
+        "within {} with probability at least {}",
+        span(bound.within_s),
+        percent_at_least(bound.at_least)
+    );
+    // Drifts that set in together make it surer than the path is by itself.
+    let company = if breach.confidence > bound.at_least + 1e-9 {
+        format!(" (confidence {})", percent(breach.confidence))
+    } else {
+        String::new()
+    };
+    if bound.within_s <= lead {
+        format!("{surely}{company}")
+    } else {
+        format!("in {}, {surely}{company}", span(lead))
+    }
+}
+
+/// A change with its sign and unit, to three digits: `+120 connections`.
+pub fn change(size: f64, unit: Option<&str>) -> String {
+    let digits = 2.0 - size.abs().log10().floor();
+    let scale = 10_f64.powf(digits);
+    let rounded = (size * scale).round() / scale;
+    let shown = if rounded.is_finite() { rounded } else { size };
+    let sign = if shown > 0.0 { "+" } else { "" };
+    format!("{sign}{}", number(shown, unit))
+}
+
 /// A value with its unit; `absent` where there is none.
 pub fn value(value: Option<&WireValue>, unit: Option<&str>) -> String {
     match (value, unit) {
@@ -173,6 +222,8 @@ pub fn count(n: u64, thing: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use evenkeel_api::wire::{BreachKind, PathBound};
+
     use super::*;
 
     #[test]
@@ -217,6 +268,53 @@ mod tests {
             ("100 %", "0 %")
         );
         assert_eq!(deviation(-0.001), "+0.00");
+        assert_eq!(
+            (percent_at_least(0.969), percent_at_most(0.961)),
+            ("96 %".into(), "97 %".into())
+        );
+        assert_eq!(
+            (percent_at_least(0.29), percent_at_most(0.29)),
+            ("29 %".into(), "29 %".into())
+        );
+    }
+
+    #[test]
+    fn a_change_has_three_digits_a_sign_and_its_unit() {
+        let check = |size: f64, text: &str| assert_eq!(change(size, Some("B")), text);
+        check(119.7, "+120 B");
+        check(-0.012_345, "-0.0123 B");
+        check(1_234_567.0, "+1,230,000 B");
+        check(0.0, "0 B");
+        assert_eq!(change(3.0, None), "+3");
+    }
+
+    #[test]
+    fn a_breach_comes_by_the_median_and_surely() {
+        let bound = |within_s, at_least| {
+            Some(PathBound {
+                within_s,
+                at_least,
+                at_most: 1.0,
+            })
+        };
+        let check = |confidence, path_bound, text: &str| {
+            let breach = Breach {
+                kind: BreachKind::Predicted,
+                lead_time_s: Some(840.0),
+                confidence,
+                path_bound,
+                harm_after_s: None,
+            };
+            assert_eq!(breach_when(&breach), text);
+        };
+        check(0.97, None, "in 14 min with confidence 97 %");
+        let surely = "within 20 min with probability at least 96 %";
+        check(0.968, bound(1200.0, 0.968), &format!("in 14 min, {surely}"));
+        check(
+            0.99,
+            bound(840.0, 0.968),
+            "within 14 min with probability at least 96 % (confidence 99 %)",
+        );
     }
 
     #[test]

@@ -20,9 +20,9 @@ use crate::band::{self, Judgement, Refinement};
 use crate::baseline::Baseline;
 use crate::company::{keep_company, together_within};
 use crate::deviation::{Scale, deviation};
-use crate::forecast::{Forecast, Forecaster, ForecasterFactory, HorizonGrid, ModelWeight};
+use crate::forecast::{Change, Forecast, Forecaster, ForecasterFactory, HorizonGrid, ModelWeight};
 use crate::ids::PropertyPath;
-use crate::measure::Measured;
+use crate::measure::{Measure, Measured};
 use crate::outlook::{Breach, PropertyOutlook};
 use crate::policy::{Policy, PropertyRule, Tolerance};
 use crate::property::{Observed, Origin, Probe, Severity};
@@ -41,6 +41,8 @@ struct Tracker {
     moved: bool,
     /// What a deviation of 1 was at the last observation.
     scale: Option<Scale>,
+    /// How the last deviation came from a measured value, if it did.
+    measure: Option<Measure>,
     /// The instant of the last observation.
     last_at: Option<Timestamp>,
     refitting: Refitting,
@@ -87,6 +89,10 @@ pub struct ForecastInsight {
     pub coverage_90: Option<(f64, u64)>,
     /// Half-widths `(below, above)` of the 90 % interval while in control.
     pub in_control_90: Option<(f64, f64)>,
+    /// The change with which the present regime set in; its size is in tolerances.
+    pub change: Option<Change>,
+    /// The size of that change in the property's unit, where it is a number that is measured.
+    pub change_measured: Option<f64>,
 }
 
 impl Watch {
@@ -205,10 +211,16 @@ impl Watch {
     /// How the forecast of a property is made.
     pub fn insight(&self, path: &PropertyPath) -> Option<ForecastInsight> {
         let tracker = self.trackers.get(path)?;
+        let change = tracker.forecaster.last_change().filter(|_| tracker.moved);
         Some(ForecastInsight {
             weights: tracker.forecaster.weights(),
             coverage_90: tracker.forecaster.measured_coverage(0.9),
             in_control_90: tracker.forecaster.in_control_half_widths(0.9),
+            change,
+            change_measured: change.and_then(|change| {
+                let measure = tracker.measure?;
+                Some(measure.difference(change.before, change.before + change.size))
+            }),
         })
     }
 }
@@ -275,6 +287,7 @@ impl Tracker {
             refinement: Refinement::default(),
             moved: false,
             scale: None,
+            measure: None,
             last_at: None,
             refitting: Refitting::default(),
             keeping: Keeping::default(),
@@ -305,6 +318,7 @@ impl Tracker {
         }
         seen.tell(self.forecaster.as_mut(), in_control);
         self.refitting.observed(seen, in_control);
+        self.measure = seen.measured.map(|measured| measured.measure);
         self.last_at = Some(seen.at);
         self.keeping.changed();
         self.moved |= deviation != 0.0;

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use self::belief::{Belief, Place, calibrated};
 pub(crate) use self::possible::Possible;
 use self::regimes::Arrival;
-use crate::changepoint::OnsetTracker;
+use crate::changepoint::{Change, OnsetTracker};
 use crate::committee::Committee;
 use crate::experts::{COMMITTEE, EXPERTS, PRIOR, PerExpert, combine};
 use crate::horizon::{Anchor, Said, anchors};
@@ -343,6 +343,15 @@ impl Engine {
     /// When the present regime set in.
     pub(crate) fn onset(&self) -> Option<Timestamp> {
         self.onset.onset()
+    }
+
+    /// The change with which it set in.
+    pub(crate) fn last_change(&self) -> Option<Change> {
+        let change = self.onset.last_change()?;
+        Some(Change {
+            before: self.zero + change.before,
+            ..change
+        })
     }
 
     /// The instant of the first observation.

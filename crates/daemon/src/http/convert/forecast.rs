@@ -1,8 +1,9 @@
 //! One property's forecast fan, and how it is made.
 
 use evenkeel_api::wire;
-use evenkeel_core::forecast::{Forecast, LEVELS};
+use evenkeel_core::forecast::{ChangeKind, Forecast, LEVELS};
 use evenkeel_core::outlook::PropertyOutlook;
+use evenkeel_core::watch::ForecastInsight;
 use evenkeel_core::{ResourceId, Timestamp};
 use evenkeel_ports::Point;
 
@@ -69,8 +70,10 @@ pub(in crate::http) fn view(
         horizons: horizons(outlook.forecast.as_ref()),
         band: property::band(outlook.band),
         ceiling: policy.band_ceiling,
-        breach: property::breach(outlook.breach),
+        breach: property::breach(outlook),
+        first_passage: first_passage(outlook, policy.min_confidence.get()),
         onset: outlook.onset.map(|at| at.to_string()),
+        shift: insight.and_then(shift),
         models,
         coverage: coverage.map(|(measured, scored)| wire::Coverage {
             nominal: MEASURED_COVERAGE,
@@ -79,6 +82,31 @@ pub(in crate::http) fn view(
         }),
         sentence: sentence(outlook),
     }
+}
+
+fn first_passage(outlook: &PropertyOutlook, confidence: f64) -> Option<wire::FirstPassage> {
+    let passage = outlook.first_passage()?;
+    let stays = passage.safe_until(confidence);
+    Some(wire::FirstPassage {
+        confidence,
+        leaves: passage.bound_of(confidence).map(property::path_bound),
+        stays_before_s: stays.map(|span| span.as_secs_f64()),
+        reach: property::path_bound(passage.within_reach()?),
+    })
+}
+
+fn shift(insight: &ForecastInsight) -> Option<wire::Shift> {
+    let change = insight.change?;
+    Some(wire::Shift {
+        onset: change.onset.to_string(),
+        noticed_at: change.at.to_string(),
+        kind: match change.kind {
+            ChangeKind::Step => wire::ShiftKind::Step,
+            ChangeKind::Trend => wire::ShiftKind::Trend,
+        },
+        size: change.size,
+        size_in_unit: insight.change_measured,
+    })
 }
 
 fn sentence(outlook: &PropertyOutlook) -> String {

@@ -6,6 +6,7 @@ use evenkeel_api::wire;
 use evenkeel_core::PropertyPath;
 use evenkeel_core::band::Band;
 use evenkeel_core::baseline::Difference;
+use evenkeel_core::forecast::PathBound;
 use evenkeel_core::outlook::{Breach, PropertyOutlook};
 use evenkeel_core::property::{Observed, Place, Value};
 use evenkeel_core::watch::default_severity;
@@ -79,7 +80,22 @@ pub(in crate::http) fn band(band: Band) -> wire::Band {
     }
 }
 
-pub(in crate::http) fn breach(breach: Breach) -> wire::Breach {
+pub(in crate::http) fn path_bound(bound: PathBound) -> wire::PathBound {
+    wire::PathBound {
+        within_s: bound.within.as_secs_f64(),
+        at_least: bound.at_least,
+        at_most: bound.at_most,
+    }
+}
+
+pub(in crate::http) fn breach(outlook: &PropertyOutlook) -> wire::Breach {
+    wire::Breach {
+        path_bound: outlook.path_bound().map(path_bound),
+        ..breach_alone(outlook.breach)
+    }
+}
+
+fn breach_alone(breach: Breach) -> wire::Breach {
     let (kind, harm_after) = match breach {
         Breach::None => return wire::Breach::NONE,
         Breach::Predicted { harm_after, .. } => (wire::BreachKind::Predicted, harm_after),
@@ -89,6 +105,7 @@ pub(in crate::http) fn breach(breach: Breach) -> wire::Breach {
         kind,
         lead_time_s: breach.lead_time().map(|span| span.as_secs_f64()),
         confidence: breach.confidence(),
+        path_bound: None,
         harm_after_s: harm_after.map(|span| span.as_secs_f64()),
     }
 }
@@ -104,7 +121,7 @@ pub(in crate::http) fn property(outlook: &PropertyOutlook) -> wire::Property {
         origin: words::origin(outlook.origin),
         place: outlook.place.as_ref().map(place),
         unit: outlook.unit.clone(),
-        breach: breach(outlook.breach),
+        breach: breach(outlook),
         onset: outlook.onset.map(|at| at.to_string()),
         sentence: outlook.sentence(),
     }
@@ -230,12 +247,12 @@ mod tests {
             confidence: 0.95,
             harm_after: Some(Duration::from_secs(120)),
         };
-        let wire = breach(predicted);
+        let wire = breach_alone(predicted);
         assert_eq!(
             (wire.lead_time_s, wire.harm_after_s),
             (Some(90.0), Some(120.0))
         );
-        assert_eq!(breach(Breach::Observed).lead_time_s, Some(0.0));
-        assert_eq!(breach(Breach::None), wire::Breach::NONE);
+        assert_eq!(breach_alone(Breach::Observed).lead_time_s, Some(0.0));
+        assert_eq!(breach_alone(Breach::None), wire::Breach::NONE);
     }
 }

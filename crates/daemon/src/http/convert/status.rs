@@ -115,7 +115,7 @@ fn worst(snapshot: &Snapshot) -> Option<wire::WorstProperty> {
         path: worst.path.to_string(),
         deviation: worst.deviation,
         band: property::band(worst.band),
-        breach: property::breach(worst.breach),
+        breach: property::breach(worst),
         recent: snapshot.recent.iter().copied().map(Some).collect(),
         recent_step_s: snapshot.settings.policy.sample_every.as_secs_f64(),
     })
