@@ -87,7 +87,8 @@ impl Record {
                     | Command::Failback
                     | Command::Reinstate
                     | Command::Approve { .. }
-                    | Command::Release => {}
+                    | Command::Release
+                    | Command::Judge { .. } => {}
                 },
             }
         }
