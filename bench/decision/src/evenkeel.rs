@@ -163,7 +163,8 @@ fn sample(
     };
     if let Some(came) = outcomes.reaches_limit(probe, property) {
         let probability = outlook.forecast.as_ref().map_or(0.0, |forecast| {
-            forecast.first_passage(-1.0, 1.0).within_reach().0
+            let reach = forecast.first_passage(-1.0, 1.0).within_reach();
+            reach.map_or(0.0, |bound| bound.at_least)
         });
         believed.limit.push(probability, came);
     }
