@@ -302,7 +302,12 @@ fn event() {
         reason: Reason::HeldBack {
             guard: Guard::Pause,
             path: "p/0".into(),
-            sentence: outlook.sentence(),
+            // As it was worded then: what is kept is what was said, not what would be said now.
+            sentence: concat!(
+                "p/0 is 70.5 s (approved 65 s), +0.55 of its tolerance, predicted to leave its band ",
+                "-0.50 to +0.75 in 14 min with confidence 0.96"
+            )
+            .into(),
             why: "paused by alice".into(),
         },
         outlooks: vec![outlook],
