@@ -10,5 +10,6 @@ mod commands;
 mod guards;
 mod properties;
 mod replays;
+mod risk;
 mod runs;
 mod triggers;

@@ -1,0 +1,293 @@
+//! A wider risk tolerance never adds a failover.
+//!
+//! Precisely: given the same deviations, forecasts and refinement, and half-widths that are no narrower at a
+//! greater coverage, a wider tolerance gives a band that is no narrower; so a predicted breach that is no
+//! sooner and no surer; so no trigger that a narrower one does not give; so no failover at a state that is the
+//! same, and no first failover that comes earlier.
+//!
+//! What is left out on purpose is not monotone. *After* a first failover the two histories differ: a cool-down
+//! that the narrow one is in may have let the wide one through. And where two critical properties call, the wider
+//! tolerance may hear another of them first, of which a guard may think otherwise.
+
+use std::time::Duration;
+
+use evenkeel_core::baseline::Baseline;
+use evenkeel_core::decide::{Input, decide};
+use evenkeel_core::forecast::{
+    Forecast, Forecaster, ForecasterFactory, HorizonGrid, ModelWeight, Quantiles,
+};
+use evenkeel_core::outlook::{Breach, PropertyOutlook};
+use evenkeel_core::policy::{Policy, Probability, PropertyRule, RiskTolerance, Tolerance, When};
+use evenkeel_core::property::{Observed, Probe, Severity, Value};
+use evenkeel_core::state::{Phase, State, Sustain};
+use evenkeel_core::watch::Watch;
+use evenkeel_core::{BaselineVersion, Instance, Timestamp};
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+
+use crate::case::*;
+
+/// Goes on in a straight line, whatever it is told of control. A drift runs since its first observation, so
+/// that refinement rests.
+#[derive(Clone, Copy, Debug)]
+struct Unmoved {
+    /// The spread of a forecast one step ahead.
+    spread: f64,
+    /// The half-width of the in-control interval that holds everything.
+    half_width: f64,
+}
+
+#[derive(Debug)]
+struct UnmovedLine {
+    kind: Unmoved,
+    grid: HorizonGrid,
+    seen: Vec<(Timestamp, f64)>,
+}
+
+impl ForecasterFactory for Unmoved {
+    fn forecaster(&self, grid: &HorizonGrid, _: u64) -> Box<dyn Forecaster> {
+        Box::new(UnmovedLine {
+            kind: *self,
+            grid: grid.clone(),
+            seen: Vec::new(),
+        })
+    }
+}
+
+impl Forecaster for UnmovedLine {
+    fn observe(&mut self, at: Timestamp, value: f64) {
+        self.seen.push((at, value));
+    }
+
+    fn forecast(&self) -> Option<Forecast> {
+        let [.., (_, before), (origin, last)] = self.seen[..] else {
+            return None;
+        };
+        let quantiles = self.grid.steps().iter().map(|&steps| {
+            let ahead = f64::from(steps);
+            let median = last + (last - before) * ahead;
+            let spread = self.kind.spread * ahead.sqrt();
+            Quantiles::new(std::array::from_fn(|i| median + spread * (i as f64 - 6.0)))
+        });
+        Some(Forecast {
+            origin,
+            grid: self.grid.clone(),
+            quantiles: quantiles.collect(),
+        })
+    }
+
+    fn in_control_half_widths(&self, coverage: f64) -> Option<(f64, f64)> {
+        let half_width = self.kind.half_width * coverage;
+        Some((half_width, half_width / 2.0))
+    }
+
+    fn set_in_control(&mut self, _: bool) {}
+
+    fn onset(&self) -> Option<Timestamp> {
+        self.seen.first().map(|(at, _)| *at)
+    }
+
+    fn restart(&mut self) {
+        self.seen.clear();
+    }
+
+    fn weights(&self) -> Vec<ModelWeight> {
+        Vec::new()
+    }
+
+    fn measured_coverage(&self, _: f64) -> Option<(f64, u64)> {
+        None
+    }
+}
+
+const PATHS: [&str; 3] = ["heap", "pool", "threads"];
+
+fn probe(step: u32, values: [f64; 3]) -> Probe {
+    let observed = |value: f64| Observed::configuration(Value::Number(value));
+    Probe {
+        at: NOON + 10 * SECOND * step,
+        instance: Instance::A,
+        properties: PATHS
+            .map(Into::into)
+            .into_iter()
+            .zip(values.map(observed))
+            .collect(),
+        unreadable: Default::default(),
+    }
+}
+
+/// How every probe of a walk is assessed under a policy.
+fn assessed(policy: &Policy, kind: Unmoved, walk: &[[f64; 3]]) -> Vec<Vec<PropertyOutlook>> {
+    let baseline = Baseline {
+        version: BaselineVersion(1),
+        at: NOON,
+        by: "test".into(),
+        note: String::new(),
+        properties: probe(0, [0.0; 3]).properties,
+        learned: Default::default(),
+        pinned: None,
+    };
+    let mut watch = Watch::new(policy);
+    let mut values = [0.0; 3];
+    let steps = walk.iter().zip(1..).map(|(moves, step)| {
+        values = std::array::from_fn(|i| values[i] + moves[i]);
+        watch.assess(policy, &baseline, &probe(step, values), &kind)
+    });
+    steps.collect()
+}
+
+/// The first evaluation that fails over, from a guarded state that has seen nothing.
+fn first_failover(case: &Case, outlooks: &[Vec<PropertyOutlook>]) -> Option<usize> {
+    let mut state = State {
+        phase: Phase::Guarded,
+        ..State::new(NOON)
+    };
+    (outlooks.iter().zip(1_u32..)).position(|(outlooks, step)| {
+        let input = Input::Assessed {
+            outlooks,
+            facts: &case.facts,
+        };
+        let decision = decide(&case.policy, &state, &input, NOON + 10 * SECOND * step);
+        state = decision.state.clone();
+        plan(&decision).is_some()
+    })
+}
+
+prop_compose! {
+    /// A policy under which one property, or all, may start a failover.
+    fn any_policy()(
+        criticals in 1_usize..=3,
+        min_confidence in 0.5_f64..0.99,
+        (k, n) in (1_u8..4, 3_u8..6),
+        latest_safe in any::<bool>(),
+        floor in 0.05_f64..0.5,
+    ) -> Policy {
+        let rules = PATHS.into_iter().enumerate().map(|(i, path)| {
+            let mut rule = PropertyRule::new(path, Tolerance::Absolute(1.0)).unwrap();
+            rule.severity = Some(if i < criticals { Severity::Critical } else { Severity::Warn });
+            rule
+        });
+        Policy {
+            rules: rules.collect(),
+            when: if latest_safe { When::LatestSafe } else { When::Early },
+            min_confidence: Probability::new(min_confidence).unwrap(),
+            sustain_k: k,
+            sustain_n: n,
+            band_floor: floor,
+            horizon: Duration::from_secs(120),
+            ..Case::failing_over().policy
+        }
+    }
+}
+
+fn any_walk() -> impl Strategy<Value = Vec<[f64; 3]>> {
+    // Small steps up and down, with a drift now and then.
+    let step = prop_oneof![-0.05_f64..0.05, 0.0_f64..0.1, -0.3_f64..0.3];
+    proptest::collection::vec(proptest::array::uniform3(step), 2..30)
+}
+
+prop_compose! {
+    fn any_unmoved()(spread in 0.001_f64..0.1, half_width in 0.0_f64..0.8) -> Unmoved {
+        Unmoved { spread, half_width }
+    }
+}
+
+/// The same case under another risk tolerance.
+fn at_risk(case: &Case, r: f64) -> Case {
+    let risk_tolerance = RiskTolerance::new(r).unwrap();
+    case.clone()
+        .with(|c| c.policy.risk_tolerance = risk_tolerance)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(41), ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_breach_is_no_sooner_and_no_surer_under_a_wider_tolerance(
+        policy in any_policy(), kind in any_unmoved(), walk in any_walk(),
+        r in 0.0_f64..1.0, more in 0.0_f64..1.0,
+    ) {
+        let case = Case::failing_over().with(|c| c.policy = policy);
+        let (narrow, wide) = (at_risk(&case, r), at_risk(&case, (r + more).min(1.0)));
+        let of = |case: &Case| assessed(&case.policy, kind, &walk);
+        for (narrow, wide) in of(&narrow).iter().flatten().zip(sorted_alike(&of(&narrow), of(&wide))) {
+            prop_assert_eq!(&narrow.path, &wide.path);
+            prop_assert_eq!(&narrow.forecast, &wide.forecast);
+            prop_assert!(wide.band.upper >= narrow.band.upper && wide.band.lower >= narrow.band.lower);
+            prop_assert!(wide.breach.confidence() <= narrow.breach.confidence());
+            let lead = |breach: Breach| breach.lead_time().unwrap_or(Duration::MAX);
+            prop_assert!(lead(wide.breach) >= lead(narrow.breach));
+        }
+    }
+
+    #[test]
+    fn a_wider_tolerance_adds_no_failover_to_any_state(
+        policy in any_policy(), kind in any_unmoved(), walk in any_walk(),
+        r in 0.0_f64..1.0, more in 0.0_f64..1.0, seen in any::<u8>(), forgotten in any::<u8>(),
+    ) {
+        let sustain = |bits: u8| (0..8).fold(Sustain::default(), |s, i| s.push(bits >> i & 1 == 1));
+        let case = Case::failing_over().with(|c| c.policy = policy);
+        let narrow = at_risk(&case, r).with(|c| c.state.sustain = sustain(seen));
+        // What the wider one has seen in the past is no more than what the narrower one has.
+        let wide = at_risk(&case, (r + more).min(1.0))
+            .with(|c| c.state.sustain = sustain(seen & !forgotten));
+        let steps = assessed(&narrow.policy, kind, &walk)
+            .into_iter()
+            .zip(assessed(&wide.policy, kind, &walk));
+        for (narrowly, widely) in steps {
+            let fails_over = |case: &Case, outlooks| {
+                plan(&case.clone().with(|c| c.outlooks = outlooks).assess()).is_some()
+            };
+            prop_assert!(fails_over(&narrow, narrowly) || !fails_over(&wide, widely));
+        }
+    }
+
+    #[test]
+    fn under_a_wider_tolerance_the_first_failover_is_no_earlier(
+        policy in any_policy(), kind in any_unmoved(), walk in any_walk(),
+        r in 0.0_f64..1.0, more in 0.0_f64..1.0,
+    ) {
+        let case = Case::failing_over().with(|c| c.policy = policy);
+        let first = |r: f64| {
+            let case = at_risk(&case, r);
+            first_failover(&case, &assessed(&case.policy, kind, &walk))
+        };
+        let never = usize::MAX;
+        let (narrow, wide) = (first(r), first((r + more).min(1.0)));
+        prop_assert!(wide.unwrap_or(never) >= narrow.unwrap_or(never), "{wide:?} before {narrow:?}");
+    }
+}
+
+/// The wide outlooks, each beside the narrow one of the same property.
+fn sorted_alike(
+    narrow: &[Vec<PropertyOutlook>],
+    wide: Vec<Vec<PropertyOutlook>>,
+) -> Vec<PropertyOutlook> {
+    let of = |(narrow, wide): (&Vec<PropertyOutlook>, Vec<PropertyOutlook>)| {
+        let beside = |n: &PropertyOutlook| wide.iter().find(|w| w.path == n.path).cloned().unwrap();
+        narrow.iter().map(beside).collect::<Vec<_>>()
+    };
+    narrow.iter().zip(wide).flat_map(of).collect()
+}
+
+#[test]
+fn walks_do_fail_over_and_later_under_a_wider_tolerance() {
+    let case = Case::failing_over().with(|c| {
+        // Nothing of the clone grows old meanwhile.
+        c.facts.capabilities.has_data = false;
+        c.policy.rules = vec![PropertyRule::new("pool", Tolerance::Absolute(1.0)).unwrap()];
+        c.policy.rules[0].severity = Some(Severity::Critical);
+        c.policy.horizon = Duration::from_secs(50);
+    });
+    let kind = Unmoved {
+        spread: 0.005,
+        half_width: 0.1,
+    };
+    let walk = vec![[0.0, 0.02, 0.0]; 60];
+    let first = |r: f64| {
+        let case = at_risk(&case, r);
+        first_failover(&case, &assessed(&case.policy, kind, &walk)).unwrap()
+    };
+    assert!(first(0.0) < first(0.5) && first(0.5) < first(1.0));
+    assert!(first(1.0) < 49, "before the limit");
+}
