@@ -5,80 +5,16 @@ use std::time::Duration;
 
 use evenkeel_core::baseline::Baseline;
 use evenkeel_core::failover::{Capabilities, Outcome};
-use evenkeel_core::forecast::{
-    Forecast, Forecaster, ForecasterFactory, HorizonGrid, ModelWeight, Quantiles,
-};
 use evenkeel_core::guard::Guard;
 use evenkeel_core::policy::{Mode, Policy, PropertyRule, RiskTolerance, Tolerance};
 use evenkeel_core::property::{Observed, Probe, Severity, Value};
 use evenkeel_core::reason::Reason;
 use evenkeel_core::replay::{Assumed, Entry, Fleet, Replayed, Setting, replay};
-use evenkeel_core::{BaselineVersion, Instance, ResourceId, Timestamp};
+use evenkeel_core::{BaselineVersion, Instance, ResourceId};
 use proptest::prelude::*;
 
 use crate::case::*;
-
-/// Goes on in a straight line through the last two observations, with a spread of a hundredth.
-#[derive(Debug)]
-struct StraightLine {
-    grid: HorizonGrid,
-    last: Vec<(Timestamp, f64)>,
-}
-
-impl Forecaster for StraightLine {
-    fn observe(&mut self, at: Timestamp, value: f64) {
-        self.last.push((at, value));
-    }
-
-    fn forecast(&self) -> Option<Forecast> {
-        let [.., (_, before), (origin, last)] = self.last[..] else {
-            return None;
-        };
-        let quantiles = self.grid.steps().iter().map(|&steps| {
-            let median = last + (last - before) * f64::from(steps);
-            Quantiles::new(std::array::from_fn(|i| median + 0.01 * (i as f64 - 6.0)))
-        });
-        Some(Forecast {
-            origin,
-            grid: self.grid.clone(),
-            quantiles: quantiles.collect(),
-        })
-    }
-
-    fn in_control_half_widths(&self, _: f64) -> Option<(f64, f64)> {
-        None
-    }
-
-    fn set_in_control(&mut self, _: bool) {}
-
-    fn onset(&self) -> Option<Timestamp> {
-        None
-    }
-
-    fn restart(&mut self) {
-        self.last.clear();
-    }
-
-    fn weights(&self) -> Vec<ModelWeight> {
-        Vec::new()
-    }
-
-    fn measured_coverage(&self, _: f64) -> Option<(f64, u64)> {
-        None
-    }
-}
-
-#[derive(Debug)]
-struct StraightLines;
-
-impl ForecasterFactory for StraightLines {
-    fn forecaster(&self, grid: &HorizonGrid, _: u64) -> Box<dyn Forecaster> {
-        Box::new(StraightLine {
-            grid: grid.clone(),
-            last: Vec::new(),
-        })
-    }
-}
+use crate::line::STRAIGHT;
 
 fn policy() -> Policy {
     let limits = Tolerance::Limits {
@@ -111,7 +47,7 @@ fn run(policy: &Policy, outcome: Outcome, entries: Vec<Entry>) -> Replayed {
         resource: &resource,
         policy,
         baseline: &baseline(),
-        factory: &StraightLines,
+        factory: &STRAIGHT,
         assumed: assumed(outcome),
     };
     replay(&setting, entries)
@@ -278,7 +214,7 @@ fn the_same_drift_on_many_resources_at_once_is_a_rollout() {
         resource,
         policy: &policy,
         baseline: &baseline,
-        factory: &StraightLines,
+        factory: &STRAIGHT,
         assumed: assumed(Outcome::Done),
     });
     let moves = |resources: usize| {

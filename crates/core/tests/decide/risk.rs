@@ -13,92 +13,17 @@ use std::time::Duration;
 
 use evenkeel_core::baseline::Baseline;
 use evenkeel_core::decide::{Input, decide};
-use evenkeel_core::forecast::{
-    Forecast, Forecaster, ForecasterFactory, HorizonGrid, ModelWeight, Quantiles,
-};
 use evenkeel_core::outlook::{Breach, PropertyOutlook};
 use evenkeel_core::policy::{Policy, Probability, PropertyRule, RiskTolerance, Tolerance, When};
 use evenkeel_core::property::{Observed, Probe, Severity, Value};
 use evenkeel_core::state::{Phase, State, Sustain};
 use evenkeel_core::watch::Watch;
-use evenkeel_core::{BaselineVersion, Instance, Timestamp};
+use evenkeel_core::{BaselineVersion, Instance};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use crate::case::*;
-
-/// Goes on in a straight line, whatever it is told of control. A drift runs since its first observation, so
-/// that refinement rests.
-#[derive(Clone, Copy, Debug)]
-struct Unmoved {
-    /// The spread of a forecast one step ahead.
-    spread: f64,
-    /// The half-width of the in-control interval that holds everything.
-    half_width: f64,
-}
-
-#[derive(Debug)]
-struct UnmovedLine {
-    kind: Unmoved,
-    grid: HorizonGrid,
-    seen: Vec<(Timestamp, f64)>,
-}
-
-impl ForecasterFactory for Unmoved {
-    fn forecaster(&self, grid: &HorizonGrid, _: u64) -> Box<dyn Forecaster> {
-        Box::new(UnmovedLine {
-            kind: *self,
-            grid: grid.clone(),
-            seen: Vec::new(),
-        })
-    }
-}
-
-impl Forecaster for UnmovedLine {
-    fn observe(&mut self, at: Timestamp, value: f64) {
-        self.seen.push((at, value));
-    }
-
-    fn forecast(&self) -> Option<Forecast> {
-        let [.., (_, before), (origin, last)] = self.seen[..] else {
-            return None;
-        };
-        let quantiles = self.grid.steps().iter().map(|&steps| {
-            let ahead = f64::from(steps);
-            let median = last + (last - before) * ahead;
-            let spread = self.kind.spread * ahead.sqrt();
-            Quantiles::new(std::array::from_fn(|i| median + spread * (i as f64 - 6.0)))
-        });
-        Some(Forecast {
-            origin,
-            grid: self.grid.clone(),
-            quantiles: quantiles.collect(),
-        })
-    }
-
-    fn in_control_half_widths(&self, coverage: f64) -> Option<(f64, f64)> {
-        let half_width = self.kind.half_width * coverage;
-        Some((half_width, half_width / 2.0))
-    }
-
-    fn set_in_control(&mut self, _: bool) {}
-
-    fn onset(&self) -> Option<Timestamp> {
-        self.seen.first().map(|(at, _)| *at)
-    }
-
-    fn restart(&mut self) {
-        self.seen.clear();
-    }
-
-    fn weights(&self) -> Vec<ModelWeight> {
-        Vec::new()
-    }
-
-    fn measured_coverage(&self, _: f64) -> Option<(f64, u64)> {
-        None
-    }
-}
+use crate::line::Lines;
 
 const PATHS: [&str; 3] = ["heap", "pool", "threads"];
 
@@ -117,7 +42,7 @@ fn probe(step: u32, values: [f64; 3]) -> Probe {
 }
 
 /// How every probe of a walk is assessed under a policy.
-fn assessed(policy: &Policy, kind: Unmoved, walk: &[[f64; 3]]) -> Vec<Vec<PropertyOutlook>> {
+fn assessed(policy: &Policy, kind: Lines, walk: &[[f64; 3]]) -> Vec<Vec<PropertyOutlook>> {
     let baseline = Baseline {
         version: BaselineVersion(1),
         at: NOON,
@@ -187,8 +112,9 @@ fn any_walk() -> impl Strategy<Value = Vec<[f64; 3]>> {
 }
 
 prop_compose! {
-    fn any_unmoved()(spread in 0.001_f64..0.1, half_width in 0.0_f64..0.8) -> Unmoved {
-        Unmoved { spread, half_width }
+    fn any_lines()(spread in 0.001_f64..0.1, half_width in 0.0_f64..0.8) -> Lines {
+        // A drift runs, so that refinement rests.
+        Lines { spread, half_width: Some(half_width), is_drift: true }
     }
 }
 
@@ -204,7 +130,7 @@ proptest! {
 
     #[test]
     fn a_breach_is_no_sooner_and_no_surer_under_a_wider_tolerance(
-        policy in any_policy(), kind in any_unmoved(), walk in any_walk(),
+        policy in any_policy(), kind in any_lines(), walk in any_walk(),
         r in 0.0_f64..1.0, more in 0.0_f64..1.0,
     ) {
         let case = Case::failing_over().with(|c| c.policy = policy);
@@ -222,7 +148,7 @@ proptest! {
 
     #[test]
     fn a_wider_tolerance_adds_no_failover_to_any_state(
-        policy in any_policy(), kind in any_unmoved(), walk in any_walk(),
+        policy in any_policy(), kind in any_lines(), walk in any_walk(),
         r in 0.0_f64..1.0, more in 0.0_f64..1.0, seen in any::<u8>(), forgotten in any::<u8>(),
     ) {
         let sustain = |bits: u8| (0..8).fold(Sustain::default(), |s, i| s.push(bits >> i & 1 == 1));
@@ -244,7 +170,7 @@ proptest! {
 
     #[test]
     fn under_a_wider_tolerance_the_first_failover_is_no_earlier(
-        policy in any_policy(), kind in any_unmoved(), walk in any_walk(),
+        policy in any_policy(), kind in any_lines(), walk in any_walk(),
         r in 0.0_f64..1.0, more in 0.0_f64..1.0,
     ) {
         let case = Case::failing_over().with(|c| c.policy = policy);
@@ -279,9 +205,10 @@ fn walks_do_fail_over_and_later_under_a_wider_tolerance() {
         c.policy.rules[0].severity = Some(Severity::Critical);
         c.policy.horizon = Duration::from_secs(50);
     });
-    let kind = Unmoved {
+    let kind = Lines {
         spread: 0.005,
-        half_width: 0.1,
+        half_width: Some(0.1),
+        is_drift: true,
     };
     let walk = vec![[0.0, 0.02, 0.0]; 60];
     let first = |r: f64| {
