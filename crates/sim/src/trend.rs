@@ -24,16 +24,26 @@ const NORMAL: [f64; 13] = [
     -2.576, -2.326, -1.960, -1.645, -1.282, -0.674, 0.0, 0.674, 1.282, 1.645, 1.960, 2.326, 2.576,
 ];
 
-/// Makes straight lines.
+/// How many of its own uncertainties a slope has to be away from level for a line to count as steep.
+const STEEP: f64 = 6.0;
+
+/// Makes straight lines, which do not say since when they lead away.
 #[derive(Clone, Copy, Debug)]
 pub struct Trends;
 
 impl ForecasterFactory for Trends {
     fn forecaster(&self, grid: &HorizonGrid, _: u64) -> Box<dyn Forecaster> {
-        Box::new(Trend {
-            grid: grid.clone(),
-            seen: VecDeque::new(),
-        })
+        Box::new(Trend::new(grid, false))
+    }
+}
+
+/// Makes straight lines, which say so: since they are steep.
+#[derive(Clone, Copy, Debug)]
+pub struct TrendsWithOnset;
+
+impl ForecasterFactory for TrendsWithOnset {
+    fn forecaster(&self, grid: &HorizonGrid, _: u64) -> Box<dyn Forecaster> {
+        Box::new(Trend::new(grid, true))
     }
 }
 
@@ -42,6 +52,32 @@ impl ForecasterFactory for Trends {
 struct Trend {
     grid: HorizonGrid,
     seen: VecDeque<(Timestamp, f64)>,
+    says_onset: bool,
+    /// Since when the line is steep.
+    steep_since: Option<Timestamp>,
+}
+
+impl Trend {
+    fn new(grid: &HorizonGrid, says_onset: bool) -> Self {
+        Self {
+            grid: grid.clone(),
+            seen: VecDeque::new(),
+            says_onset,
+            steep_since: None,
+        }
+    }
+
+    /// The line through what was seen, with time counted in steps from the last observation.
+    fn line(&self) -> Option<(Timestamp, Line)> {
+        let (origin, _) = *self.seen.back()?;
+        if self.seen.len() < SEEN_MIN {
+            return None;
+        }
+        let step = self.grid.step().as_secs_f64();
+        let time = |at: Timestamp| -((origin - at).as_secs_f64() / step);
+        let points: Vec<(f64, f64)> = self.seen.iter().map(|&(at, v)| (time(at), v)).collect();
+        Some((origin, Line::through(&points)))
+    }
 }
 
 impl Forecaster for Trend {
@@ -50,17 +86,14 @@ impl Forecaster for Trend {
             self.seen.pop_front();
         }
         self.seen.push_back((at, value));
+        if self.says_onset {
+            let is_steep = self.line().is_some_and(|(_, line)| line.is_steep());
+            self.steep_since = is_steep.then(|| self.steep_since.unwrap_or(at));
+        }
     }
 
     fn forecast(&self) -> Option<Forecast> {
-        let (origin, _) = *self.seen.back()?;
-        if self.seen.len() < SEEN_MIN {
-            return None;
-        }
-        let step = self.grid.step().as_secs_f64();
-        let time = |at: Timestamp| -((origin - at).as_secs_f64() / step);
-        let points: Vec<(f64, f64)> = self.seen.iter().map(|&(at, v)| (time(at), v)).collect();
-        let line = Line::through(&points);
+        let (origin, line) = self.line()?;
         let quantiles = self.grid.steps().iter().map(|&steps| {
             let ahead = f64::from(steps);
             let (median, spread) = (line.at(ahead), line.spread_at(ahead));
@@ -80,11 +113,12 @@ impl Forecaster for Trend {
     fn set_in_control(&mut self, _: bool) {}
 
     fn onset(&self) -> Option<Timestamp> {
-        None
+        self.steep_since
     }
 
     fn restart(&mut self) {
         self.seen.clear();
+        self.steep_since = None;
     }
 
     fn weights(&self) -> Vec<ModelWeight> {
@@ -131,6 +165,10 @@ impl Line {
             time_squares,
             spread,
         }
+    }
+
+    fn is_steep(&self) -> bool {
+        self.slope.abs() > STEEP * self.spread / self.time_squares.sqrt()
     }
 
     fn at(&self, time: f64) -> f64 {

@@ -1,12 +1,10 @@
-//! Whole stories, told by what Evenkeel itself says. Each is compared with the text committed in
-//! `stories/`; `EVENKEEL_BLESS=1` writes the texts anew, for a person to read and commit.
+//! Whole stories, told by what Evenkeel itself says: from the drift to the saga's last step. What is decided and
+//! what is not, over longer courses, is told in `decided.rs`.
 
 // Clippy spares `unwrap` in functions marked as tests, but not in what they share.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use evenkeel_core::Instance;
@@ -24,6 +22,8 @@ use evenkeel_sim::controller::{Controller, stored_state};
 use evenkeel_sim::script::{Rates, Script};
 use evenkeel_sim::trend::Trends;
 use evenkeel_sim::world::{START, World};
+
+mod golden;
 
 const TICK: Duration = Duration::from_secs(10);
 
@@ -174,16 +174,7 @@ impl<'w> Story<'w> {
             served_by.map_or("nobody".to_owned(), |i| i.to_string())
         ));
         self.told.extend(self.sagas());
-        let text = format!("{}\n", self.told.join("\n").trim_start());
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/stories/{name}.txt"));
-        if std::env::var_os("EVENKEEL_BLESS").is_some() {
-            fs::write(&path, &text).unwrap();
-        }
-        let committed = fs::read_to_string(&path).unwrap_or_default();
-        assert!(
-            text == committed,
-            "{name} is told otherwise now (EVENKEEL_BLESS=1 takes it over):\n{text}"
-        );
+        golden::compare(name, &self.told);
         assert!(self.world.script.broken().is_empty());
     }
 
