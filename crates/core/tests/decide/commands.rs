@@ -1,13 +1,14 @@
 //! What people ask for: done, begun, or refused with the reason.
 
-use evenkeel_core::Instance;
-use evenkeel_core::decide::Command;
+use evenkeel_core::band::Judgement;
+use evenkeel_core::decide::{Action, Command};
 use evenkeel_core::failover::{PlanKind, Step};
 use evenkeel_core::generation::Verdict;
 use evenkeel_core::guard::Guard;
 use evenkeel_core::policy::Mode;
 use evenkeel_core::reason::Reason;
 use evenkeel_core::state::{Phase, State};
+use evenkeel_core::{EventId, Instance};
 
 use crate::case::*;
 
@@ -178,5 +179,25 @@ fn what_would_be_void_already_is_refused() {
         assert!(refused(&decision).contains("past"), "{command:?}");
         assert_eq!(decision.state.approval, None);
         assert_eq!(decision.state.pause, None);
+    }
+}
+
+#[test]
+fn a_judgement_is_passed_on_and_said_in_words() {
+    for (judgement, said) in [
+        (Judgement::FalseAlarm, "a false alarm"),
+        (Judgement::Right, "right"),
+    ] {
+        let command = Command::Judge {
+            event: EventId(7),
+            path: "pool".into(),
+            judgement,
+        };
+        let decision = Case::failing_over().command(&command);
+        let path = "pool".into();
+        assert_eq!(decision.actions, [Action::Judge { path, judgement }]);
+        let sentence = decision.explanation.reason.sentence();
+        let expected = format!("judged e7 about pool to be {said}: its band follows (by ann)");
+        assert_eq!(sentence, expected);
     }
 }

@@ -13,5 +13,6 @@ mod properties;
 mod replays;
 mod risk;
 mod runs;
+mod thresholds;
 mod triggers;
 mod units;

@@ -142,6 +142,21 @@ fn the_old_primary_is_put_back_to_what_was_activated_whatever_was_synced_since()
 }
 
 #[test]
+fn what_was_activated_is_not_put_back_to_once_it_counts_as_bad() {
+    let (case, moved) = moving();
+    let decision = case
+        .with(|c| {
+            let mut newer = c.facts.generations[0].clone();
+            newer.id = newer.id.next();
+            c.facts.generations[0].verdict = Verdict::Suspect;
+            c.facts.generations.push(newer);
+        })
+        .end_run(&moved, Outcome::Done);
+    let chosen = plan(&decision).unwrap().choice.as_ref().unwrap();
+    assert_eq!(chosen.config_from, moved.choice.unwrap().config_from.next());
+}
+
+#[test]
 fn a_reinstatement_without_a_good_generation_says_so_in_its_plan() {
     let (case, moved) = moving();
     let decision = case
