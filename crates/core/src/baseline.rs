@@ -181,6 +181,25 @@ mod tests {
     }
 
     #[test]
+    fn a_new_property_hides_none_that_comes_after_it() {
+        let approved = baseline(&[("b", 2.0), ("d", 4.0)]);
+        let diff = approved.diff(&probe(&[("a", 1.0), ("b", 2.0), ("c", 3.0), ("d", 5.0)]));
+        let paths: Vec<_> = diff.iter().map(|d| d.path.as_str()).collect();
+        assert_eq!(paths, ["a", "c", "d"]);
+        assert!(diff[0].approved.is_none() && diff[2].approved.is_some());
+    }
+
+    #[test]
+    fn another_value_a_new_property_and_one_that_is_gone_have_moved() {
+        let before = baseline(&[("a", 1.0), ("b", 2.0), ("c", 3.0)]);
+        let after = baseline(&[("a", 1.0), ("b", 9.0), ("d", 4.0)]);
+        let expected: BTreeSet<PropertyPath> = ["b", "c", "d"].map(Into::into).into();
+        assert_eq!(before.moved(&after), expected);
+        assert_eq!(after.moved(&before), expected);
+        assert!(before.moved(&before).is_empty());
+    }
+
+    #[test]
     fn what_could_not_be_read_did_not_vanish() {
         let mut seen = probe(&[]);
         seen.unreadable

@@ -133,6 +133,43 @@ mod tests {
     }
 
     #[test]
+    fn together_is_within_four_spans_of_sustained_evaluations() {
+        let policy = Policy {
+            sample_every: MINUTE,
+            sustain_n: 5,
+            ..Policy::default()
+        };
+        assert_eq!(together_within(&policy), 20 * MINUTE);
+    }
+
+    #[test]
+    fn everybody_in_company_counts() {
+        let mut outlooks = [
+            drift("threads", Severity::Warn, 0.75, 11),
+            drift("pool", Severity::Critical, 0.8, 10),
+            drift("heap", Severity::Critical, 0.64, 12),
+        ];
+        keep_company(&mut outlooks, 5 * MINUTE);
+        // 1 - 0.2 x sqrt(0.25) x sqrt(0.36).
+        assert!((outlooks[1].breach.confidence() - 0.94).abs() < 1e-12);
+        let with = &outlooks[1].company.as_ref().unwrap().with;
+        assert_eq!(with, &["heap".into(), "threads".into()]);
+    }
+
+    #[test]
+    fn it_does_not_matter_which_of_two_onsets_is_the_earlier() {
+        for (minute, has_company) in [(4, false), (5, true), (15, true), (16, false)] {
+            let mut outlooks = [
+                drift("heap", Severity::Critical, 0.8, 10),
+                drift("threads", Severity::Warn, 0.75, minute),
+            ];
+            keep_company(&mut outlooks, 5 * MINUTE);
+            assert_eq!(outlooks[0].company.is_some(), has_company, "{minute}");
+            assert_eq!(outlooks[1].company.is_some(), has_company, "{minute}");
+        }
+    }
+
+    #[test]
     fn what_sets_in_at_another_time_or_is_only_information_is_no_company() {
         for other in [
             drift("threads", Severity::Warn, 0.9, 16),
@@ -141,6 +178,23 @@ mod tests {
             let mut outlooks = [drift("heap", Severity::Critical, 0.8, 10), other];
             keep_company(&mut outlooks, 5 * MINUTE);
             assert_eq!(outlooks[0].breach.confidence(), 0.8);
+            assert_eq!(outlooks[0].company, None);
+        }
+    }
+
+    #[test]
+    fn what_does_not_breach_or_whose_onset_is_unknown_is_no_company() {
+        let mut still = drift("threads", Severity::Warn, 0.9, 10);
+        still.breach = Breach::None;
+        let mut unknown = drift("threads", Severity::Warn, 0.9, 10);
+        unknown.onset = None;
+        for other in [still, unknown] {
+            let mut outlooks = [
+                drift("heap", Severity::Critical, 0.8, 10),
+                drift("pool", Severity::Info, 0.8, 10),
+                other,
+            ];
+            keep_company(&mut outlooks, 5 * MINUTE);
             assert_eq!(outlooks[0].company, None);
         }
     }

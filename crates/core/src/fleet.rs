@@ -84,6 +84,17 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     #[test]
+    fn a_drift_is_remembered_for_ten_spans_of_sustained_evaluations_but_for_no_more_than_a_day() {
+        let every = |sample_every| Policy {
+            sample_every,
+            sustain_n: 5,
+            ..Policy::default()
+        };
+        assert_eq!(remembered_for(&every(MINUTE)), 50 * MINUTE);
+        assert_eq!(remembered_for(&every(60 * MINUTE)), KEPT);
+    }
+
+    #[test]
     fn only_others_count_and_only_for_a_while() {
         let start = Timestamp::from_millis(0);
         let mut drifts = Drifts::default();
