@@ -403,6 +403,123 @@ mod tests {
         assert!((lower + 1.645).abs() < 1e-9 && (upper - 1.645).abs() < 1e-9);
     }
 
+    /// No two distances are the same, so that no term can stand in for another.
+    fn lopsided() -> Quantiles {
+        Quantiles::new([
+            2.0, 3.0, 5.0, 7.0, 11.0, 13.0, 17.0, 29.0, 31.0, 37.0, 41.0, 43.0, 47.0,
+        ])
+    }
+
+    #[track_caller]
+    fn assert_is(found: f64, expected: f64) {
+        assert!((found - expected).abs() < 1e-12, "{found}, not {expected}");
+    }
+
+    #[test]
+    fn quantiles_are_linear_between_levels_and_flat_beyond_them() {
+        let at = |level| lopsided().at(level);
+        assert_is(at(0.075), 9.0);
+        assert_is(at(0.6), 21.8);
+        assert_eq!((at(0.5), lopsided().median()), (17.0, 17.0));
+        assert_eq!((at(0.005), at(0.001)), (2.0, 2.0));
+        assert_eq!((at(0.995), at(0.999)), (47.0, 47.0));
+        assert_eq!(lopsided().interval(0.5), (13.0, 29.0));
+        let (lower, upper) = lopsided().interval(0.85);
+        assert_is(lower, 9.0);
+        assert_is(upper, 34.0);
+        assert_eq!(lopsided().values()[1], 3.0);
+    }
+
+    #[test]
+    fn probabilities_are_linear_between_quantiles_and_fade_beyond_them() {
+        let below = |x| lopsided().probability_at_most(x);
+        assert_is(below(9.0), 0.075);
+        assert_is(below(21.8), 0.6);
+        assert_is(below(2.0), 0.005);
+        assert_is(below(47.0), 0.995);
+        // One spread of that side away: 15 below, 30 above.
+        assert_is(below(-13.0), 0.005 * (-5.0_f64).exp());
+        assert_is(below(77.0), 1.0 - 0.005 * (-5.0_f64).exp());
+        assert_is(lopsided().probability_outside(9.0, 21.8), 0.475);
+        // Of quantiles that are the same the uppermost counts.
+        let mut tied = *lopsided().values();
+        tied[3] = 11.0;
+        tied[2] = 11.0;
+        assert_is(Quantiles::new(tied).probability_at_most(11.0), 0.1);
+    }
+
+    #[test]
+    fn grids_have_at_least_one_horizon_and_go_on_by_quarters() {
+        let second = Duration::from_secs(1);
+        let none = HorizonGrid::every_step(second, 0);
+        assert_eq!(
+            (none.steps(), none.len(), none.step()),
+            (&[1][..], 1, second)
+        );
+        let some = HorizonGrid::new(2 * second, 26 * second);
+        assert_eq!(some.steps(), [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 13]);
+        assert_eq!(some.span(8), 20 * second);
+    }
+
+    #[test]
+    fn a_path_is_safe_until_the_doubts_have_come_to_more_than_is_allowed() {
+        let forecast = Forecast {
+            origin: Timestamp::from_millis(0),
+            grid: HorizonGrid::every_step(Duration::from_secs(60), 2),
+            quantiles: vec![Quantiles::certain(0.0), Quantiles::certain(3.0)],
+        };
+        let passage = forecast.first_passage(-1.0, 1.0);
+        assert_eq!(passage.safe_until(1.0), Some(Duration::from_secs(120)));
+        assert_eq!(passage.safe_until(0.0), None, "as much as all is allowed");
+        assert_eq!(passage.certain_by(1.0), Some(Duration::from_secs(120)));
+    }
+
+    /// Does what it must and no more.
+    #[derive(Debug)]
+    struct Least(Vec<f64>);
+
+    impl Forecaster for Least {
+        fn observe(&mut self, _: Timestamp, value: f64) {
+            self.0.push(value);
+        }
+        fn forecast(&self) -> Option<Forecast> {
+            None
+        }
+        fn in_control_half_widths(&self, _: f64) -> Option<(f64, f64)> {
+            None
+        }
+        fn set_in_control(&mut self, _: bool) {}
+        fn onset(&self) -> Option<Timestamp> {
+            None
+        }
+        fn restart(&mut self) {}
+        fn weights(&self) -> Vec<ModelWeight> {
+            Vec::new()
+        }
+        fn measured_coverage(&self, _: f64) -> Option<(f64, u64)> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_forecaster_that_only_forecasts_takes_measures_for_values_and_keeps_nothing() {
+        use crate::deviation::Scale;
+        use crate::property::Value;
+
+        let mut least = Least(Vec::new());
+        let scale = Scale::Sides {
+            lower: 1.0,
+            upper: 1.0,
+        };
+        let (approved, found) = (Value::Number(1.0), Value::Number(1.5));
+        let measured = Measured::new(Some(&approved), Some(&found), scale, None).unwrap();
+        least.observe_measured(Timestamp::from_millis(1), 0.5, &measured);
+        assert_eq!(least.0, [0.5]);
+        assert_eq!(least.wants_refit(), None);
+        assert_eq!(least.state(), None);
+        assert!(least.fork().is_none() && least.last_change().is_none());
+    }
+
     #[test]
     fn a_certain_value_is_inside_or_outside() {
         let q = Quantiles::certain(0.5);

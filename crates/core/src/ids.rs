@@ -160,6 +160,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn two_instances_are_each_others_other() {
+        assert_eq!(
+            Instance::BOTH.map(Instance::other),
+            [Instance::B, Instance::A]
+        );
+        assert_eq!(Instance::BOTH.map(|i| i.to_string()), ["a", "b"]);
+    }
+
+    #[test]
     fn ids_read_back_what_they_print() {
         assert_eq!(GenerationId(12).to_string().parse(), Ok(GenerationId(12)));
         assert_eq!("12".parse(), Ok(RunId(12)));

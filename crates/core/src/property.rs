@@ -269,6 +269,64 @@ mod tests {
         check(812.5, "812.5");
         check(1e-9, "1.00000e-9");
         check(1e18, "1.00000e18");
+        // Where one way to write gives way to the next.
+        check(1e15, "1.00000e15");
+        check(999_999_999_999_999.0, "999,999,999,999,999");
+        check(1e-4, "0.0001");
+        check(0.000_099, "9.90000e-5");
+        check(123.0, "123");
+        check(-0.5, "-0.5");
+        check(0.123_456_7, "0.123457");
+        check(1.234_567, "1.2346");
+        check(1.0, "1");
+        check(99.123_46, "99.1235");
+        check(100.123_46, "100.12");
+        check(99_999.126, "99,999.13");
+        check(100_000.4, "100,000");
+        check(100_000.0, "100,000");
+    }
+
+    #[test]
+    fn values_severities_and_places_are_written_for_people() {
+        let set = Value::Set(["b", "a"].map(str::to_owned).into());
+        let document = Value::Document([("x".to_owned(), Value::Flag(true))].into());
+        let texts = [
+            (Value::Number(1024.0), "1,024"),
+            (Value::Flag(true), "on"),
+            (Value::Flag(false), "off"),
+            (Value::Choice("warn".into()), "warn"),
+            (set, "{a, b}"),
+            (document, "document of 1 entries"),
+        ];
+        for (value, text) in texts {
+            assert_eq!(value.to_string(), text);
+        }
+        let all = [Severity::Info, Severity::Warn, Severity::Critical];
+        assert_eq!(all.map(|s| s.to_string()), ["info", "warn", "critical"]);
+        let place = Place {
+            file: "nginx.conf".into(),
+            line: 12,
+        };
+        assert_eq!(place.to_string(), "nginx.conf:12");
+    }
+
+    #[test]
+    fn only_numbers_are_numbers() {
+        assert_eq!(Value::number(2.5), Some(Value::Number(2.5)));
+        assert_eq!(Value::Number(2.5).as_number(), Some(2.5));
+        assert_eq!(Value::Text("2.5".into()).as_number(), None);
+    }
+
+    #[test]
+    fn what_lies_under_an_unreadable_place_is_unreadable() {
+        let probe = Probe {
+            at: Timestamp::from_millis(0),
+            instance: Instance::A,
+            properties: BTreeMap::new(),
+            unreadable: [("conf.d".into(), "permission denied".to_owned())].into(),
+        };
+        assert!(probe.is_unreadable(&"conf.d/a/b".into()));
+        assert!(!probe.is_unreadable(&"nginx.conf".into()));
     }
 
     #[test]

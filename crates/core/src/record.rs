@@ -134,3 +134,52 @@ pub struct EventRecord {
     #[serde(flatten)]
     pub event: NewEvent,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_tells_of_what_it_was_told() {
+        let at = Timestamp::from_millis(5);
+        let plain = NewEvent::new(at, EventKind::Saga, Severity::Warn, "it ended".to_owned());
+        assert_eq!(
+            (plain.by.as_str(), plain.run, &plain.detail),
+            ("evenkeel", None, &None)
+        );
+        let full = plain
+            .clone()
+            .of(&"web".into())
+            .by("ann")
+            .in_run(RunId(3))
+            .with_detail("step by step".to_owned());
+        let expected = NewEvent {
+            resource: Some("web".into()),
+            by: "ann".to_owned(),
+            run: Some(RunId(3)),
+            detail: Some("step by step".to_owned()),
+            ..plain
+        };
+        assert_eq!(full, expected);
+    }
+
+    #[test]
+    fn kinds_are_called_as_they_are_stored() {
+        for kind in [
+            EventKind::Baseline,
+            EventKind::Change,
+            EventKind::Sync,
+            EventKind::Verdict,
+            EventKind::Rehearsal,
+            EventKind::Decision,
+            EventKind::Saga,
+            EventKind::Diagnosis,
+            EventKind::Alert,
+            EventKind::Operator,
+            EventKind::Daemon,
+        ] {
+            let stored = serde_json::to_string(&kind).unwrap();
+            assert_eq!(stored, format!("\"{}\"", kind.as_str()));
+        }
+    }
+}

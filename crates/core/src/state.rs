@@ -172,6 +172,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn phases_are_called_as_they_are_stored_and_name_their_saga() {
+        let (since, run, why) = (Timestamp::from_millis(0), RunId(3), "it broke".to_owned());
+        let why = || why.clone();
+        for (phase, under_way) in [
+            (Phase::Settling { since }, None),
+            (Phase::Seeding, None),
+            (Phase::Guarded, None),
+            (Phase::Moving { run }, Some(run)),
+            (Phase::Reinstating { run }, Some(run)),
+            (Phase::Unprotected { why: why() }, None),
+            (Phase::Held { run, why: why() }, None),
+        ] {
+            let stored = serde_json::to_string(&phase).unwrap();
+            assert!(
+                stored.contains(&format!("\"{}\"", phase.as_str())),
+                "{stored}"
+            );
+            assert_eq!(phase.run(), under_way);
+        }
+        let state = State::new(since);
+        assert_eq!((state.serving, state.standby()), (Instance::A, Instance::B));
+    }
+
+    #[test]
     fn only_the_last_n_evaluations_count() {
         let seen = [true, true, false, true]
             .into_iter()

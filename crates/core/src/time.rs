@@ -182,6 +182,70 @@ mod tests {
     }
 
     #[test]
+    fn every_day_of_three_thousand_years_follows_the_one_before() {
+        // 0000-01-01, by the calendar that we have now.
+        let (mut year, mut month, mut day) = (0_i64, 1_i64, 1_i64);
+        for number in -719_528..380_000 {
+            assert_eq!(civil(number), (year, month, day), "day {number}");
+            let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+            let length = match month {
+                4 | 6 | 9 | 11 => 30,
+                2 if is_leap => 29,
+                2 => 28,
+                _ => 31,
+            };
+            day += 1;
+            if day > length {
+                (day, month) = (1, month + 1);
+            }
+            if month > 12 {
+                (month, year) = (1, year + 1);
+            }
+        }
+        assert!(year > 3000);
+    }
+
+    #[test]
+    fn the_time_of_day_is_counted_from_midnight_also_before_the_epoch() {
+        let of = |ms| Timestamp::from_millis(ms).time_of_day();
+        assert_eq!(of(86_400_000), Duration::ZERO);
+        assert_eq!(of(86_399_999), Duration::from_millis(86_399_999));
+        assert_eq!(of(-1), Duration::from_millis(86_399_999));
+        assert_eq!(Timestamp::from_millis(-1).weekday(), 2, "a Wednesday");
+    }
+
+    #[test]
+    fn spans_are_read_as_they_are_written_in_files() {
+        let read = |text| parse_span(text).map(|span| span.as_millis());
+        assert_eq!(read("500ms"), Ok(500));
+        assert_eq!(read("10s"), Ok(10_000));
+        assert_eq!(read("2m"), Ok(120_000));
+        assert_eq!(read("2min"), Ok(120_000));
+        assert_eq!(read("1h30m"), Ok(5_400_000));
+        assert_eq!(read(" 7d 1h "), Ok(608_400_000));
+        assert_eq!(read("0s"), Ok(0));
+        for text in [
+            "",
+            " ",
+            "5",
+            "s",
+            "5 s",
+            "-5s",
+            "1.5h",
+            "5y",
+            "5s!",
+            "99999999999999999999s",
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("`{text}` is not a span of time")),
+                "{error}"
+            );
+        }
+        assert!(read("18446744073709551615d").is_err(), "too long");
+    }
+
+    #[test]
     fn weekdays_are_counted_from_monday() {
         assert_eq!(
             Timestamp::from_millis(0).weekday(),
@@ -206,6 +270,18 @@ mod tests {
         check(840_000, "14 min");
         check(12_600_000, "3.5 h");
         check(259_200_000, "3 d");
+        // Where one unit gives way to the next.
+        check(999, "999 ms");
+        check(1000, "1 s");
+        check(9900, "9.9 s");
+        check(10_000, "10 s");
+        check(119_000, "119 s");
+        check(120_000, "2 min");
+        check(7_140_000, "119 min");
+        check(7_200_000, "2 h");
+        check(172_800_000, "2 d");
+        check(129_600_000, "36 h");
+        check(216_000_000, "2.5 d");
     }
 
     proptest! {

@@ -12,6 +12,7 @@ mod line;
 mod properties;
 mod replays;
 mod risk;
+mod rules;
 mod runs;
 mod thresholds;
 mod triggers;
