@@ -80,6 +80,8 @@ impl Drifts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::band::Band;
+    use crate::property::Origin;
 
     const MINUTE: Duration = Duration::from_secs(60);
 
@@ -92,6 +94,38 @@ mod tests {
         };
         assert_eq!(remembered_for(&every(MINUTE)), 50 * MINUTE);
         assert_eq!(remembered_for(&every(60 * MINUTE)), KEPT);
+    }
+
+    #[test]
+    fn only_breaches_that_people_are_told_of_make_a_rollout() {
+        let outlook = |path: &str, severity, breach| PropertyOutlook {
+            path: path.into(),
+            severity,
+            origin: Origin::Capacity,
+            unit: None,
+            approved: None,
+            found: None,
+            place: None,
+            deviation: 0.5,
+            band: Band {
+                lower: 0.2,
+                upper: 0.2,
+            },
+            breach,
+            onset: None,
+            forecast: None,
+            company: None,
+        };
+        let outlooks = [
+            outlook("still", Severity::Critical, Breach::None),
+            outlook("told", Severity::Warn, Breach::Observed),
+            outlook("critical", Severity::Critical, Breach::Observed),
+            outlook("watched", Severity::Info, Breach::Observed),
+        ];
+        assert_eq!(
+            drifting(&outlooks),
+            ["critical", "told"].map(Into::into).into()
+        );
     }
 
     #[test]

@@ -140,6 +140,23 @@ mod tests {
     }
 
     #[test]
+    fn verdicts_and_hashes_are_written_for_people() {
+        let why = "drift".to_owned();
+        let all = [
+            Verdict::Good,
+            Verdict::Suspect,
+            Verdict::Quarantined { why },
+        ];
+        assert_eq!(
+            all.map(|v| v.to_string()),
+            ["good", "suspect", "quarantined"]
+        );
+        let hash = |text: &str| ContentHash(text.to_owned()).to_string();
+        assert_eq!(hash("0123456789abcdef"), "0123456789ab");
+        assert_eq!(hash("0123"), "0123");
+    }
+
+    #[test]
     fn pinned_configuration_goes_with_the_newest_data() {
         let all = [
             generation(1, Verdict::Good),

@@ -420,6 +420,60 @@ pub(crate) mod tests {
         );
     }
 
+    fn described(plan: &Plan) -> Vec<String> {
+        let steps = plan.steps.iter();
+        steps
+            .map(|step| format!("{step}: {}", step.describe(plan)))
+            .collect()
+    }
+
+    #[test]
+    fn a_plan_says_what_each_of_its_steps_does() {
+        let writer = Capabilities {
+            single_writer: true,
+            has_data: true,
+            ..STATELESS
+        };
+        let plan = Plan::move_clients(PlanKind::Failover, heading(), choice(), writer);
+        assert_eq!(plan.kind.to_string(), "failover");
+        assert_eq!(
+            described(&plan),
+            [
+                "lease: take the lease of web with token t7",
+                "freeze sync: stop the clone's own sync",
+                "pre-sync: move the newest data from a, which still serves",
+                "fence: stop a and refuse its address",
+                "final sync: move what a wrote until it was fenced",
+                "activate: put configuration of g1 and data of g1 (or newer) in place at b, start it",
+                "health check: check the health of b at its own address",
+                "redirect: point clients at b",
+                "verify traffic: verify that clients reach b",
+                "drain: let the clients of a finish",
+                "record: write the record, alert",
+            ]
+        );
+        let plan = Plan::reinstatement(heading(), None);
+        assert_eq!(plan.kind.to_string(), "reinstatement");
+        assert_eq!(
+            described(&plan)[2..6],
+            [
+                "diagnose: collect evidence on a",
+                "revert: put the configuration of a back to the baseline",
+                "verify revert: read a again and compare with the baseline",
+                "re-protect: sync b to a, which becomes the standby",
+            ]
+        );
+    }
+
+    #[test]
+    fn every_step_has_a_deadline_and_moving_data_has_the_longest() {
+        let plan = Plan::reinstatement(heading(), None);
+        let deadlines = plan.steps.iter().map(|step| step.deadline());
+        assert!(deadlines.clone().all(|deadline| !deadline.is_zero()));
+        assert_eq!(deadlines.max(), Some(Step::FinalSync.deadline()));
+        assert!(Step::Lease.deadline() < Step::Activate.deadline());
+    }
+
     #[test]
     fn every_plan_has_a_point_of_no_return_and_no_step_twice() {
         for bits in 0..16_u8 {

@@ -392,6 +392,42 @@ mod tests {
     }
 
     #[test]
+    fn a_run_goes_on_without_a_step_that_can_be_spared_and_says_why() {
+        let mut run = Run::new(plan());
+        let outcome = drive(&mut run, |next| match next {
+            Next::Do(Step::Drain) => Event::Skipped(
+                Step::Drain,
+                Failure {
+                    what: "clients stay".into(),
+                    effect: Effect::Unknown,
+                },
+            ),
+            Next::Do(_) | Next::Undo(_) | Next::Finished(_) => well(next),
+        });
+        assert_eq!(outcome, Outcome::Done);
+        assert_eq!(
+            run.output(Step::Drain).unwrap().note,
+            "skipped: clients stay"
+        );
+        assert_eq!(run.output(Step::Fence), None, "it is not in the plan");
+        assert_eq!(run.last_failure().unwrap().1, "clients stay");
+    }
+
+    #[test]
+    fn a_run_knows_its_attempt_and_whether_it_was_interrupted() {
+        let mut run = Run::new(plan());
+        assert_eq!((run.attempt(), run.is_interrupted()), (1, false));
+        run.apply(&Event::Begun(Step::Lease)).unwrap();
+        assert_eq!((run.attempt(), run.is_interrupted()), (2, true));
+        run.apply(&failed(Step::Lease, Effect::None)).unwrap();
+        assert_eq!((run.attempt(), run.is_interrupted()), (2, false));
+        run.apply(&Event::Begun(Step::Lease)).unwrap();
+        let done = Event::Done(Step::Lease, Output::default());
+        run.apply(&done).unwrap();
+        assert_eq!((run.attempt(), run.is_interrupted()), (1, false));
+    }
+
+    #[test]
     fn a_crash_after_begun_counts_as_maybe() {
         let mut run = Run::new(plan());
         for event in [
