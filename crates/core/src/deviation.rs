@@ -319,6 +319,111 @@ mod tests {
     }
 
     #[test]
+    fn what_is_approved_at_or_beyond_its_limit_may_go_no_further() {
+        let limits = Tolerance::Limits {
+            lower: Some(300.0),
+            upper: Some(1000.0),
+        };
+        let beyond = number(1200.0);
+        assert_eq!(of(&beyond, &beyond, limits), 0.0);
+        assert_eq!(of(&beyond, &number(1201.0), limits), 1e6, "bounded");
+        assert_eq!(of(&beyond, &number(750.0), limits), -0.5);
+        assert_eq!(of(&number(250.0), &number(249.0), limits), -1e6);
+        // Limits are of numbers: any change of anything else is at the limit.
+        let words = ["a", "b"].map(|t| Value::Text(t.to_owned()));
+        assert_eq!(of(&words[0], &words[1], limits), 1.0);
+    }
+
+    #[test]
+    fn a_relative_tolerance_of_what_is_no_number_is_a_share_of_change() {
+        let set = |items: &[&str]| Value::Set(items.iter().map(|&s| s.to_owned()).collect());
+        let half = Tolerance::Relative(0.5);
+        assert_eq!(of(&set(&["a", "b"]), &set(&["a"]), half), 1.0);
+        assert_eq!(of(&set(&[]), &set(&[]), half), 0.0);
+        assert_eq!(of(&number(-400.0), &number(-300.0), half), 0.5);
+    }
+
+    #[test]
+    fn a_learned_tolerance_of_configuration_is_six_times_its_scatter() {
+        let scale = |origin| {
+            let level = number(4.0);
+            Scale::resolve(Tolerance::Learned, Some(&level), origin, Some(0.5))
+        };
+        let sides = Scale::Sides {
+            lower: 3.0,
+            upper: 3.0,
+        };
+        assert_eq!(scale(Origin::Configuration), sides);
+        assert_eq!(
+            scale(Origin::Capacity),
+            sides,
+            "more than a quarter of its level"
+        );
+        let no_number = Value::Flag(true);
+        let learned = Scale::resolve(
+            Tolerance::Learned,
+            Some(&no_number),
+            Origin::Capacity,
+            Some(0.5),
+        );
+        assert_eq!(learned, Scale::AnyChange);
+    }
+
+    #[test]
+    fn words_flags_and_secrets_are_equal_or_at_distance_one() {
+        let all = Tolerance::Absolute(1.0);
+        let choice = |t: &str| Value::Choice(t.to_owned());
+        let secret = |byte| Value::Redacted(crate::property::RedactedHash([byte; 16]));
+        assert_eq!(of(&choice("warn"), &choice("info"), all), 1.0);
+        assert_eq!(of(&choice("warn"), &choice("warn"), all), 0.0);
+        assert_eq!(of(&secret(1), &secret(2), all), 1.0);
+        assert_eq!(of(&secret(1), &secret(1), all), 0.0);
+        // One word that becomes several is text.
+        let text = Value::Text("abcx".to_owned());
+        assert_eq!(of(&choice("abcd"), &text, all), 0.25);
+    }
+
+    #[test]
+    fn long_texts_are_compared_by_position() {
+        let text =
+            |length: usize| -> String { "abcdefghij".chars().cycle().take(length).collect() };
+        assert_eq!(text_distance(&text(999), &format!("x{}", text(999))), 1e-3);
+        assert!(text_distance(&text(1000), &format!("x{}", text(1000))) > 0.99);
+        let changed = text(2000).replacen('a', "x", 5);
+        assert_eq!(text_distance(&text(2000), &changed), 5.0 / 2000.0);
+    }
+
+    #[test]
+    fn line_ends_alone_are_a_trace_of_a_distance() {
+        assert_eq!(text_distance("a\n", "a"), f64::EPSILON);
+        assert_eq!(text_distance("\n", ""), 1.0);
+        assert_eq!(text_distance("a\nb", "a\nc"), 0.5, "by lines");
+        assert_eq!(text_distance("ab", "ac"), 0.5, "by characters");
+        assert_eq!(text_distance("kitten", "sitting"), 3.0 / 7.0);
+    }
+
+    #[test]
+    fn documents_are_compared_leaf_by_leaf_at_any_depth() {
+        let all = Tolerance::Absolute(1.0);
+        let leaf = |name: &str, value: f64| (name.to_owned(), number(value));
+        let tree = |leaves: Vec<(String, Value)>| Value::Document(leaves.into_iter().collect());
+        let nested = |x: f64| {
+            tree(vec![
+                ("t".to_owned(), tree(vec![leaf("x", x)])),
+                leaf("y", 1.0),
+            ])
+        };
+        assert_eq!(of(&nested(1.0), &nested(1.0), all), 0.0);
+        assert_eq!(of(&nested(1.0), &nested(2.0), all), 0.5);
+        assert_eq!(
+            of(&nested(1.0), &tree(vec![leaf("y", 1.0)]), all),
+            0.5,
+            "gone"
+        );
+        assert_eq!(of(&tree(vec![]), &tree(vec![]), all), 0.0);
+    }
+
+    #[test]
     fn what_vanishes_or_appears_is_at_the_limit() {
         let value = number(1.0);
         assert_eq!(deviation(Some(&value), None, Scale::AnyChange), 1.0);

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use evenkeel_core::band::Band;
+use evenkeel_core::baseline::Baseline;
 use evenkeel_core::decide::{Action, Command, Decision, Facts, Input, RehearsalFacts, decide};
 use evenkeel_core::failover::{Capabilities, Outcome, Plan};
 use evenkeel_core::generation::{ContentHash, Generation, Verdict};
 use evenkeel_core::guard::Guard;
 use evenkeel_core::outlook::{Breach, PropertyOutlook};
 use evenkeel_core::policy::{Mode, Policy};
-use evenkeel_core::property::{Origin, Severity, Value};
+use evenkeel_core::property::{Observed, Origin, Probe, Severity, Value};
 use evenkeel_core::reason::Reason;
 use evenkeel_core::state::{Phase, State, Sustain};
-use evenkeel_core::{GenerationId, Instance, RunId, Timestamp};
+use evenkeel_core::{BaselineVersion, GenerationId, Instance, RunId, Timestamp};
 
 /// 2026-11-23, a Monday, at noon.
 pub(crate) const NOON: Timestamp = Timestamp::from_millis(1_795_435_200_000);
@@ -136,6 +137,35 @@ pub(crate) fn generation(id: u64, age: Duration, verdict: Verdict) -> Generation
         files: 1,
         bytes: 1,
         bytes_moved: 1,
+    }
+}
+
+/// A probe that found these.
+pub(crate) fn probed<'p>(
+    at: Timestamp,
+    found: impl IntoIterator<Item = (&'p str, Observed)>,
+) -> Probe {
+    let found = found.into_iter();
+    Probe {
+        at,
+        instance: Instance::A,
+        properties: found
+            .map(|(path, observed)| (path.into(), observed))
+            .collect(),
+        unreadable: BTreeMap::new(),
+    }
+}
+
+/// A baseline that approves these.
+pub(crate) fn approving<'p>(found: impl IntoIterator<Item = (&'p str, Observed)>) -> Baseline {
+    Baseline {
+        version: BaselineVersion(1),
+        at: NOON,
+        by: "test".into(),
+        note: String::new(),
+        properties: probed(NOON, found).properties,
+        learned: BTreeMap::new(),
+        pinned: None,
     }
 }
 

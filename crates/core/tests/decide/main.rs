@@ -17,3 +17,4 @@ mod runs;
 mod thresholds;
 mod triggers;
 mod units;
+mod watching;

@@ -1,16 +1,16 @@
 //! Replays: whole histories through the watch and `decide`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use evenkeel_core::ResourceId;
 use evenkeel_core::baseline::Baseline;
 use evenkeel_core::failover::{Capabilities, Outcome};
 use evenkeel_core::guard::Guard;
 use evenkeel_core::policy::{Mode, Policy, PropertyRule, RiskTolerance, Tolerance};
-use evenkeel_core::property::{Observed, Probe, Severity, Value};
+use evenkeel_core::property::{Observed, Severity, Value};
 use evenkeel_core::reason::Reason;
 use evenkeel_core::replay::{Assumed, Entry, Fleet, Replayed, Setting, replay};
-use evenkeel_core::{BaselineVersion, Instance, ResourceId};
 use proptest::prelude::*;
 
 use crate::case::*;
@@ -31,14 +31,13 @@ fn policy() -> Policy {
     }
 }
 
-fn probe(seconds: u64, pool: f64) -> Entry {
+fn pool(value: f64) -> [(&'static str, Observed); 1] {
+    [("pool", Observed::configuration(Value::Number(value)))]
+}
+
+fn probe(seconds: u64, value: f64) -> Entry {
     let at = NOON + Duration::from_secs(seconds);
-    Entry::Probed(Probe {
-        at,
-        instance: Instance::A,
-        properties: BTreeMap::from([("pool".into(), Observed::configuration(Value::Number(pool)))]),
-        unreadable: BTreeMap::new(),
-    })
+    Entry::Probed(probed(at, pool(value)))
 }
 
 fn run(policy: &Policy, outcome: Outcome, entries: Vec<Entry>) -> Replayed {
@@ -54,18 +53,7 @@ fn run(policy: &Policy, outcome: Outcome, entries: Vec<Entry>) -> Replayed {
 }
 
 fn baseline() -> Baseline {
-    let Entry::Probed(approved) = probe(0, 400.0) else {
-        unreachable!("it is one")
-    };
-    Baseline {
-        version: BaselineVersion(1),
-        at: NOON,
-        by: "test".into(),
-        note: String::new(),
-        properties: approved.properties,
-        learned: BTreeMap::new(),
-        pinned: None,
-    }
+    approving(pool(400.0))
 }
 
 fn assumed(outcome: Outcome) -> Assumed {

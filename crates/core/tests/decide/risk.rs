@@ -11,14 +11,12 @@
 
 use std::time::Duration;
 
-use evenkeel_core::baseline::Baseline;
 use evenkeel_core::decide::{Input, decide};
 use evenkeel_core::outlook::{Breach, PropertyOutlook};
 use evenkeel_core::policy::{Policy, Probability, PropertyRule, RiskTolerance, Tolerance, When};
-use evenkeel_core::property::{Observed, Probe, Severity, Value};
+use evenkeel_core::property::{Observed, Severity, Value};
 use evenkeel_core::state::{Phase, State, Sustain};
 use evenkeel_core::watch::Watch;
-use evenkeel_core::{BaselineVersion, Instance};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -27,36 +25,19 @@ use crate::line::Lines;
 
 const PATHS: [&str; 3] = ["heap", "pool", "threads"];
 
-fn probe(step: u32, values: [f64; 3]) -> Probe {
-    let observed = |value: f64| Observed::configuration(Value::Number(value));
-    Probe {
-        at: NOON + 10 * SECOND * step,
-        instance: Instance::A,
-        properties: PATHS
-            .map(Into::into)
-            .into_iter()
-            .zip(values.map(observed))
-            .collect(),
-        unreadable: Default::default(),
-    }
+fn found(values: [f64; 3]) -> [(&'static str, Observed); 3] {
+    std::array::from_fn(|i| (PATHS[i], Observed::configuration(Value::Number(values[i]))))
 }
 
 /// How every probe of a walk is assessed under a policy.
 fn assessed(policy: &Policy, kind: Lines, walk: &[[f64; 3]]) -> Vec<Vec<PropertyOutlook>> {
-    let baseline = Baseline {
-        version: BaselineVersion(1),
-        at: NOON,
-        by: "test".into(),
-        note: String::new(),
-        properties: probe(0, [0.0; 3]).properties,
-        learned: Default::default(),
-        pinned: None,
-    };
+    let baseline = approving(found([0.0; 3]));
     let mut watch = Watch::new(policy);
     let mut values = [0.0; 3];
     let steps = walk.iter().zip(1..).map(|(moves, step)| {
         values = std::array::from_fn(|i| values[i] + moves[i]);
-        watch.assess(policy, &baseline, &probe(step, values), &kind)
+        let probe = probed(NOON + 10 * SECOND * step, found(values));
+        watch.assess(policy, &baseline, &probe, &kind)
     });
     steps.collect()
 }

@@ -11,9 +11,8 @@ use evenkeel_core::baseline::Baseline;
 use evenkeel_core::decide::{Action, Decision};
 use evenkeel_core::failover::{Capabilities, Outcome};
 use evenkeel_core::policy::{Mode, Policy, PropertyRule, Tolerance};
-use evenkeel_core::property::{Observed, Probe, Severity};
+use evenkeel_core::property::{Observed, Severity};
 use evenkeel_core::replay::{Assumed, Entry, Replay, Setting};
-use evenkeel_core::{BaselineVersion, Instance};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use serde_json::{Value as Json, json};
@@ -54,28 +53,14 @@ fn policy(unit: f64) -> Policy {
     }
 }
 
-fn probe(step: u32, values: [f64; 4]) -> Probe {
-    let observed = |value: f64| Observed::capacity(value, None);
-    let properties = PATHS.into_iter().zip(values);
-    Probe {
-        at: NOON + 10 * SECOND * step,
-        instance: Instance::A,
-        properties: properties
-            .map(|(path, value)| (path.into(), observed(value)))
-            .collect(),
-        unreadable: BTreeMap::new(),
-    }
+fn found(values: [f64; 4]) -> [(&'static str, Observed); 4] {
+    std::array::from_fn(|i| (PATHS[i], Observed::capacity(values[i], None)))
 }
 
 fn baseline(unit: f64) -> Baseline {
     Baseline {
-        version: BaselineVersion(1),
-        at: NOON,
-        by: "test".into(),
-        note: String::new(),
-        properties: probe(0, APPROVED.map(|value| value * unit)).properties,
         learned: BTreeMap::from([("learned".into(), 0.375 * unit)]),
-        pinned: None,
+        ..approving(found(APPROVED.map(|value| value * unit)))
     }
 }
 
@@ -93,7 +78,8 @@ fn entries(course: &[Happening], unit: f64) -> Vec<Entry> {
     let happen = |(happening, step): (&Happening, u32)| match happening {
         Happening::Moved(by) => {
             values = std::array::from_fn(|i| values[i] + by[i] * TOLERANCES[i]);
-            Entry::Probed(probe(step, values.map(|value| value * unit)))
+            let at = NOON + 10 * SECOND * step;
+            Entry::Probed(probed(at, found(values.map(|value| value * unit))))
         }
         Happening::Accepted(path) => Entry::Accepted {
             at: NOON + 10 * SECOND * step,

@@ -1,0 +1,267 @@
+//! The watch from outside: what is watched, what comes first, and what is said of it.
+
+use std::time::Duration;
+
+use evenkeel_core::band::Judgement;
+use evenkeel_core::outlook::{Breach, PropertyOutlook};
+use evenkeel_core::policy::{Policy, PropertyRule, Tolerance};
+use evenkeel_core::property::{Observed, Severity, Value};
+use evenkeel_core::watch::{Watch, default_severity};
+
+use crate::case::*;
+use crate::line::{Lines, STRAIGHT};
+
+fn rule(path: &str, severity: Option<Severity>) -> PropertyRule {
+    let mut rule = PropertyRule::new(path, Tolerance::Absolute(1.0)).unwrap();
+    rule.severity = severity;
+    rule
+}
+
+/// Everything may be 1 away from 0.
+fn policy(rules: Vec<PropertyRule>) -> Policy {
+    Policy {
+        rules: [rules, vec![rule("**", None)]].concat(),
+        horizon: Duration::from_secs(100),
+        ..Policy::default()
+    }
+}
+
+fn setting(value: f64) -> Observed {
+    Observed::configuration(Value::Number(value))
+}
+
+/// What is said of the last of these probes, ten seconds apart.
+fn seen<const N: usize>(policy: &Policy, found: &[[(&str, f64); N]]) -> Vec<PropertyOutlook> {
+    watched(policy, STRAIGHT, found).1
+}
+
+fn watched<const N: usize>(
+    policy: &Policy,
+    forecasts: Lines,
+    found: &[[(&str, f64); N]],
+) -> (Watch, Vec<PropertyOutlook>) {
+    let mut watch = Watch::new(policy);
+    let baseline = approving(found[0].map(|(path, _)| (path, setting(0.0))));
+    let mut outlooks = Vec::new();
+    for (values, step) in found.iter().zip(0_u32..) {
+        let at = NOON + 10 * SECOND * step;
+        let probe = probed(at, values.map(|(path, value)| (path, setting(value))));
+        outlooks = watch.assess(policy, &baseline, &probe, &forecasts);
+    }
+    (watch, outlooks)
+}
+
+fn order(outlooks: &[PropertyOutlook]) -> Vec<&str> {
+    outlooks.iter().map(|o| o.path.as_str()).collect()
+}
+
+#[test]
+fn breaches_come_first_by_severity_then_what_is_seen_then_what_is_sure() {
+    let critical = Some(Severity::Critical);
+    let policy = policy(vec![
+        rule("critical/*", critical),
+        rule("info/*", Some(Severity::Info)),
+    ]);
+    let still = [
+        ("critical/calm", 0.0),
+        ("critical/far", 0.0),
+        ("critical/near", 0.0),
+        ("critical/seen", 0.0),
+        ("info/seen", 0.0),
+        ("warn/calm", 0.0),
+        ("warn/near", 0.0),
+        ("warn/seen", 0.0),
+    ];
+    let then = [
+        ("critical/calm", 0.0),
+        ("critical/far", 0.03),
+        ("critical/near", 0.06),
+        ("critical/seen", 1.0),
+        ("info/seen", -5.0),
+        ("warn/calm", 0.0),
+        ("warn/near", 0.06),
+        ("warn/seen", 1.0),
+    ];
+    let outlooks = seen(&policy, &[still, then]);
+    assert_eq!(
+        order(&outlooks),
+        [
+            "critical/seen",
+            "critical/near",
+            "critical/far",
+            "warn/seen",
+            "warn/near",
+            "info/seen",
+            "critical/calm",
+            "warn/calm",
+        ]
+    );
+}
+
+#[test]
+fn a_surer_breach_comes_before_a_sooner_one_that_is_in_doubt() {
+    let policy = policy(vec![]);
+    // Both go on as they went: one leaves its band sooner, the other goes further.
+    let before = [("far", 0.0), ("soon", 0.3)];
+    let after = [("far", 0.06), ("soon", 0.31)];
+    let lines = Lines {
+        spread: 0.1,
+        ..STRAIGHT
+    };
+    let (_, outlooks) = watched(&policy, lines, &[before, after]);
+    assert_eq!(order(&outlooks), ["far", "soon"]);
+    let lead_time = |i: usize| outlooks[i].breach.lead_time().unwrap();
+    assert!(lead_time(0) > lead_time(1));
+    // Of two that are as sure the sooner comes first.
+    let (before, after) = (
+        [("late", 0.0), ("soon", 0.1)],
+        [("late", 0.1), ("soon", 0.2)],
+    );
+    let outlooks = seen(&policy, &[before, after]);
+    assert_eq!(order(&outlooks), ["soon", "late"]);
+}
+
+#[test]
+fn what_stays_in_its_band_comes_by_how_far_it_has_gone_in_it() {
+    let policy = policy(vec![rule("critical", Some(Severity::Critical))]);
+    let found = [("a", 0.1), ("b", -0.2), ("c", 0.15), ("critical", 0.18)];
+    // Twice the same, so that nothing is predicted to move.
+    let outlooks = seen(&policy, &[found, found]);
+    assert!(outlooks.iter().all(|o| o.breach == Breach::None));
+    assert_eq!(order(&outlooks), ["critical", "b", "c", "a"]);
+}
+
+#[test]
+fn each_side_is_measured_by_its_own_end_of_the_band() {
+    let policy = policy(vec![]);
+    let lines = Lines {
+        // 0.41 below and 0.83 above, of which the band takes 0.95.
+        half_width: Some(0.9),
+        is_drift: true,
+        ..STRAIGHT
+    };
+    let found = [("above", 0.32), ("below", -0.3)];
+    let (_, outlooks) = watched(&policy, lines, &[found, found]);
+    assert!(outlooks[0].band.lower < outlooks[0].band.upper);
+    assert_eq!(order(&outlooks), ["below", "above"]);
+    let upwards = [("above", 0.35), ("below", -0.1)];
+    let (_, outlooks) = watched(&policy, lines, &[upwards, upwards]);
+    assert_eq!(order(&outlooks), ["above", "below"]);
+}
+
+#[test]
+fn harm_is_foreseen_where_the_median_reaches_the_ceiling_on_either_side() {
+    let policy = policy(vec![]);
+    for sign in [1.0, -1.0] {
+        let (first, then) = ([("x", 0.0)], [("x", 0.1 * sign)]);
+        let outlooks = seen(&policy, &[first, then]);
+        // 0.1 a step: 0.4 after 3 steps, 1.1 after the 10 that are looked ahead, and 0.9 after 8.
+        let Breach::Predicted {
+            lead_time,
+            harm_after,
+            confidence,
+        } = outlooks[0].breach
+        else {
+            panic!("{:?}", outlooks[0].breach)
+        };
+        assert_eq!(lead_time, 30 * SECOND);
+        assert_eq!(harm_after, Some(100 * SECOND));
+        assert!(confidence > 0.99, "{confidence}");
+    }
+    let calm = seen(&policy, &[[("x", 0.0)], [("x", 0.02)]]);
+    assert_eq!(calm[0].breach, Breach::None);
+    assert_eq!(seen(&policy, &[[("x", 1.0)]])[0].breach, Breach::Observed);
+}
+
+#[test]
+fn a_rule_says_unit_and_severity_and_the_origin_what_is_left() {
+    let mut policy = policy(vec![rule("limit", Some(Severity::Critical))]);
+    policy.rules[0].unit = Some("connections".into());
+    let found = [
+        ("limit", Observed::capacity(0.0, Some("B"))),
+        ("memory", Observed::capacity(0.0, Some("B"))),
+        ("timeout", setting(0.0)),
+    ];
+    let mut watch = Watch::new(&policy);
+    let probe = probed(NOON, found.clone());
+    let mut outlooks = watch.assess(&policy, &approving(found), &probe, &STRAIGHT);
+    outlooks.sort_by_key(|o| o.path.clone());
+    let said: Vec<_> = (outlooks.iter())
+        .map(|o| (o.path.as_str(), o.unit.as_deref(), o.severity))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            ("limit", Some("connections"), Severity::Critical),
+            ("memory", Some("B"), Severity::Info),
+            ("timeout", None, Severity::Warn),
+        ]
+    );
+    assert_eq!(default_severity(outlooks[1].origin), Severity::Info);
+}
+
+#[test]
+fn an_unreadable_place_hides_what_is_gone_but_not_what_was_found() {
+    let policy = policy(vec![]);
+    let mut watch = Watch::new(&policy);
+    let baseline = approving([("conf/x", setting(0.0)), ("conf/y", setting(0.0))]);
+    let mut probe = probed(NOON, [("conf/x", setting(0.0))]);
+    probe
+        .unreadable
+        .insert("conf".into(), "permission denied".into());
+    let outlooks = watch.assess(&policy, &baseline, &probe, &STRAIGHT);
+    assert_eq!(order(&outlooks), ["conf/x"]);
+    assert!(watch.watches(&"conf/x".into()) && !watch.watches(&"conf/y".into()));
+}
+
+#[test]
+fn a_judgement_of_what_is_watched_widens_its_band_and_no_other() {
+    let policy = policy(vec![]);
+    let found = [("x", 0.0), ("y", 0.0)];
+    let (mut watch, before) = watched(&policy, STRAIGHT, &[found]);
+    assert!(watch.judge(&"x".into(), Judgement::FalseAlarm));
+    assert!(
+        !watch.judge(&"z".into(), Judgement::FalseAlarm),
+        "not watched"
+    );
+    let probe = probed(
+        NOON + SECOND,
+        found.map(|(path, value)| (path, setting(value))),
+    );
+    let baseline = approving(found.map(|(path, value)| (path, setting(value))));
+    let after = watch.assess(&policy, &baseline, &probe, &STRAIGHT);
+    let band = |outlooks: &[PropertyOutlook], path: &str| {
+        outlooks
+            .iter()
+            .find(|o| o.path.as_str() == path)
+            .unwrap()
+            .band
+            .upper
+    };
+    assert!(band(&after, "x") > 1.5 * band(&before, "x"));
+    assert_eq!(band(&after, "y"), band(&before, "y"));
+}
+
+#[test]
+fn only_what_moved_has_a_forecast_and_an_onset() {
+    let policy = policy(vec![]);
+    let drifting = Lines {
+        is_drift: true,
+        ..STRAIGHT
+    };
+    let found = [
+        [("moves", 0.0), ("stays", 0.0)],
+        [("moves", 0.1), ("stays", 0.0)],
+    ];
+    let (_, outlooks) = watched(&policy, drifting, &found);
+    let of = |path: &str| outlooks.iter().find(|o| o.path.as_str() == path).unwrap();
+    let (moves, stays) = (of("moves"), of("stays"));
+    assert_eq!((moves.onset, moves.has_moved()), (Some(NOON), true));
+    assert!(moves.forecast.is_some());
+    assert_eq!((stays.onset, stays.has_moved()), (None, false));
+    assert!(stays.forecast.is_none());
+    // What has come back has moved all the same.
+    let back = [found[0], found[1], found[0]];
+    let (_, outlooks) = watched(&policy, drifting, &back);
+    assert!(outlooks.iter().any(|o| o.has_moved() && o.deviation == 0.0));
+}
