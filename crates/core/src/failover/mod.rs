@@ -9,3 +9,6 @@ pub mod run;
 pub use event::{Effect, Event, Failure, Output};
 pub use plan::{Capabilities, Plan, PlanKind, Step};
 pub use run::{IllegalEvent, Next, Outcome, Run};
+
+#[cfg(test)]
+mod refusals;
