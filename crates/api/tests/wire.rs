@@ -3,7 +3,7 @@
 use evenkeel_api::wire::{
     Acted, Band, Breach, BreachKind, FirstPassage, GuardCheck, Instance, Network, NetworkStage,
     Origin, PathBound, PhaseKind, PlanView, PlannedStep, Property, Severity, Shift, ShiftKind,
-    StepStatus, TrainedNetwork, ValueKind, WireValue,
+    StepStatus, Surprise, TrainedNetwork, ValueKind, WireValue,
 };
 use serde_json::{Value, json};
 
@@ -86,6 +86,12 @@ fn a_property_is_flat_with_units_in_its_names() {
             harm_after_s: None,
         },
         onset: Some("2026-11-24T22:51:05Z".into()),
+        surprise: Some(Surprise {
+            expected_lower: 0.25,
+            expected_upper: 0.5,
+            least: None,
+            greatest: Some(820.5),
+        }),
         sentence: "it drifts".into(),
     };
     check(
@@ -106,6 +112,7 @@ fn a_property_is_flat_with_units_in_its_names() {
                 "harm_after_s": null,
             },
             "onset": "2026-11-24T22:51:05Z",
+            "surprise": {"expected_lower": 0.25, "expected_upper": 0.5, "least": null, "greatest": 820.5},
             "sentence": "it drifts",
         }),
     );

@@ -109,6 +109,7 @@ mod tests {
             onset: Some(Timestamp::from_millis(0) + MINUTE * minute),
             forecast: None,
             company: None,
+            surprise: None,
         }
     }
 

@@ -115,6 +115,7 @@ mod tests {
             onset: None,
             forecast: None,
             company: None,
+            surprise: None,
         };
         let outlooks = [
             outlook("still", Severity::Critical, Breach::None),

@@ -21,6 +21,10 @@ pub const LEVELS: [f64; 13] = [
 /// Index of the median in [`LEVELS`].
 pub const MEDIAN: usize = 6;
 
+/// How fast the mass beyond the outermost quantiles decays: `e^-DECAY` over the distance from the median to
+/// the outermost quantile.
+const DECAY: f64 = 5.0;
+
 /// A predictive distribution: its quantiles at [`LEVELS`], never crossing.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -76,17 +80,34 @@ impl Quantiles {
         }
         if x < first {
             let scale = (self.median() - first).max(f64::MIN_POSITIVE);
-            return LEVELS[0] * (-(first - x) / scale * 5.0).exp();
+            return LEVELS[0] * (-(first - x) / scale * DECAY).exp();
         }
         if x >= last {
             let scale = (last - self.median()).max(f64::MIN_POSITIVE);
-            return 1.0 - (1.0 - LEVELS[LEVELS.len() - 1]) * (-(x - last) / scale * 5.0).exp();
+            return 1.0 - (1.0 - LEVELS[LEVELS.len() - 1]) * (-(x - last) / scale * DECAY).exp();
         }
         // `partition_point` finds the first quantile above x; the one before it is at most x.
         let i = self.0.partition_point(|&q| q <= x);
         let (q0, q1) = (self.0[i - 1], self.0[i]);
         let share = if q1 > q0 { (x - q0) / (q1 - q0) } else { 1.0 };
         LEVELS[i - 1] + share * (LEVELS[i] - LEVELS[i - 1])
+    }
+
+    /// The quantile at a `level` in (0, 1) by the tail below the grid: the inverse of
+    /// [`Quantiles::probability_at_most`], where [`Quantiles::at`] is flat. The other tail is that of
+    /// [`Quantiles::mirrored`].
+    pub fn in_tail(&self, level: f64) -> f64 {
+        if level >= LEVELS[0] {
+            return self.at(level);
+        }
+        let first = self.0[0];
+        first - (self.median() - first) / DECAY * (LEVELS[0] / level).ln()
+    }
+
+    /// The distribution of `-X`.
+    #[must_use]
+    pub fn mirrored(&self) -> Self {
+        Self::new(self.0.map(|value| -value))
     }
 
     /// `P(X < lower or X > upper)`.

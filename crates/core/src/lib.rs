@@ -25,6 +25,7 @@ pub mod reason;
 pub mod record;
 pub mod replay;
 pub mod state;
+pub mod surprise;
 pub mod time;
 pub mod watch;
 

@@ -108,6 +108,27 @@ impl Measure {
         }
     }
 
+    /// The least value of which the deviation is no less than this; `None` where there is none, for a side has
+    /// no tolerance.
+    pub fn least(&self, deviation: f64) -> Option<f64> {
+        let side = if deviation > 0.0 {
+            self.upper
+        } else {
+            self.lower
+        };
+        side.is_finite().then(|| self.value(deviation))
+    }
+
+    /// The greatest value of which the deviation is no more than this; `None` where there is none.
+    pub fn greatest(&self, deviation: f64) -> Option<f64> {
+        let side = if deviation < 0.0 {
+            self.lower
+        } else {
+            self.upper
+        };
+        side.is_finite().then(|| self.value(deviation))
+    }
+
     /// How far the value goes from one deviation to another. On a side without a tolerance it counts as approved.
     pub fn difference(&self, before: f64, after: f64) -> f64 {
         self.value(after) - self.value(before)

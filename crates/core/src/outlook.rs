@@ -10,6 +10,7 @@ use crate::company::Company;
 use crate::forecast::{FirstPassage, Forecast, PathBound};
 use crate::ids::PropertyPath;
 use crate::property::{Origin, Place, Severity, Value};
+use crate::surprise::Surprise;
 use crate::time::{Brief, Timestamp};
 
 /// Whether a deviation is, or will be, outside its band.
@@ -85,12 +86,20 @@ pub struct PropertyOutlook {
     /// What made its breach surer than it is by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub company: Option<Company>,
+    /// The value found lies outside the bounds that were forecast for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub surprise: Option<Surprise>,
 }
 
 impl PropertyOutlook {
     /// Whether its deviation is, or was, anything but 0. What never moved has nothing worth a series.
     pub fn has_moved(&self) -> bool {
         self.forecast.is_some() || self.deviation != 0.0
+    }
+
+    /// Whether it was found outside its band, and outside what was forecast for it.
+    pub fn surprises(&self) -> bool {
+        self.surprise.is_some() && self.band.is_breached_by(self.deviation)
     }
 
     /// When the deviation leaves its band first, as a statement about its path; `None` without a forecast.
@@ -120,11 +129,12 @@ impl PropertyOutlook {
             (Some(value), Some(unit)) => format!("{} {unit}", value.brief()),
         };
         let now = format!(
-            "{} is {} (approved {}), {:+.2} of its tolerance",
+            "{} is {} (approved {}), {:+.2} of its tolerance{}",
             self.path,
             text(&self.found),
             text(&self.approved),
-            self.deviation
+            self.deviation,
+            self.surprise_text()
         );
         let band = format!("band {:+.2} to {:+.2}", -self.band.lower, self.band.upper);
         match self.breach {
@@ -140,6 +150,12 @@ impl PropertyOutlook {
                 self.company_text(confidence)
             ),
         }
+    }
+
+    /// What was expected where something else was found; else the empty text.
+    fn surprise_text(&self) -> String {
+        let expected = self.surprise.map(|s| s.expected_text(self.unit.as_deref()));
+        expected.map_or(String::new(), |text| format!(", expected {text}"))
     }
 
     /// The lead time, and what is certain of the path. A bound from below is rounded down.
@@ -208,6 +224,7 @@ mod tests {
                 quantiles: quantiles.collect(),
             }),
             company: None,
+            surprise: None,
         }
     }
 

@@ -20,6 +20,16 @@ pub enum Reason {
         /// Its outlook.
         sentence: String,
     },
+    /// A property was found outside its band and outside what was forecast for it. It is said once an episode, and
+    /// moves no clients by itself.
+    Surprised {
+        /// Which.
+        path: PropertyPath,
+        /// Its outlook.
+        sentence: String,
+        /// How many more surprised at the same time.
+        more: u32,
+    },
     /// A breach is predicted, but was not seen often enough yet.
     NotSustained {
         /// Which property.
@@ -122,6 +132,7 @@ impl Reason {
     pub fn path(&self) -> Option<&PropertyPath> {
         match self {
             Self::Watched { path, .. }
+            | Self::Surprised { path, .. }
             | Self::NotSustained { path, .. }
             | Self::HeldBack { path, .. }
             | Self::FailOver { path, .. } => Some(path),
@@ -144,6 +155,12 @@ impl Reason {
         match self {
             Self::Quiet => "nothing that is alerted or acted on leaves its band".into(),
             Self::Watched { sentence, .. } => sentence.clone(),
+            Self::Surprised {
+                sentence, more: 0, ..
+            } => sentence.clone(),
+            Self::Surprised { sentence, more, .. } => {
+                format!("{sentence}; {more} more of its properties surprise too")
+            }
             Self::NotSustained {
                 sentence,
                 seen,
@@ -188,6 +205,7 @@ impl Reason {
         match self {
             Self::Quiet => "quiet".into(),
             Self::Watched { path, .. } => format!("watched {path}"),
+            Self::Surprised { path, .. } => format!("surprised {path}"),
             Self::NotSustained { path, .. } => format!("not sustained {path}"),
             Self::HeldBack { guard, path, .. } => format!("held back {guard} {path}"),
             Self::FailOver { run, .. } => format!("fail over {run}"),
@@ -207,7 +225,7 @@ impl Reason {
     /// Whether people are told, and how urgently.
     pub fn alert(&self) -> Option<Severity> {
         match self {
-            Self::Watched { .. } => Some(Severity::Warn),
+            Self::Watched { .. } | Self::Surprised { .. } => Some(Severity::Warn),
             Self::HeldBack { guard, .. } => match guard {
                 // A saga is under way and speaks for itself; waiting for the time is the policy.
                 Guard::Phase | Guard::Timing => None,
@@ -253,7 +271,7 @@ impl Reason {
             | Self::Stuck { .. }
             | Self::Reinstated { .. }
             | Self::ReinstatementFailed { .. } => Course::Passing,
-            Self::Commanded { .. } | Self::Refused { .. } => Course::Answer,
+            Self::Surprised { .. } | Self::Commanded { .. } | Self::Refused { .. } => Course::Aside,
         }
     }
 }
@@ -267,6 +285,6 @@ pub(crate) enum Course {
     Lasting,
     /// It happened, and is over with being said.
     Passing,
-    /// It answers a person and says nothing of the resource, so that what lasted goes on.
-    Answer,
+    /// It is said beside what lasts, which goes on: the answer to a person, a surprise.
+    Aside,
 }

@@ -13,9 +13,11 @@
 //! `Unprotected` leads back to `Reinstating`, `Held` back to `Guarded` or `Unprotected`, both by a
 //! person's word.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{FencingToken, Instance, RunId};
+use crate::ids::{FencingToken, Instance, PropertyPath, RunId};
 use crate::policy::Window;
 use crate::time::Timestamp;
 
@@ -143,6 +145,10 @@ pub struct State {
     pub approval: Option<Approval>,
     /// What was alerted on last, so that one lasting cause gives one alert.
     pub alerted: Option<String>,
+    /// Properties that surprised, each with the end of its episode as things stand: until then nothing more is
+    /// said of it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub surprised: BTreeMap<PropertyPath, Timestamp>,
 }
 
 impl State {
@@ -158,6 +164,7 @@ impl State {
             windows: Vec::new(),
             approval: None,
             alerted: None,
+            surprised: BTreeMap::new(),
         }
     }
 

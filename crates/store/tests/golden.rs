@@ -127,6 +127,7 @@ fn state() {
             until: at(5),
         }),
         alerted: Some("held_back".into()),
+        surprised: Default::default(),
     };
     check("state", &whole);
     check("state-new", &State::new(at(0)));
@@ -297,6 +298,7 @@ fn event() {
             grid,
         }),
         company: None,
+        surprise: None,
     };
     let explanation = Explanation {
         reason: Reason::HeldBack {

@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use evenkeel_core::forecast::{Forecaster, HorizonGrid, Quantiles};
+use evenkeel_core::forecast::{Forecaster, HorizonGrid};
+use evenkeel_core::surprise::probability;
 use evenkeel_core::time::Timestamp;
 use evenkeel_forecast::Mixture;
 
@@ -14,8 +15,8 @@ use super::Series;
 /// One setting of a detector.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Candidate {
-    /// The observation against the mixture's forecast of one step ahead: minus the logarithm of the
-    /// probability of a value at least as far out, both sides together.
+    /// The observed-surprise check of the core: minus the logarithm of `p(x)`, the mixture forecasting one
+    /// step ahead.
     Mixture,
     /// Distance from the mean of the `window` values before, in their standard deviations.
     RollingSigma { window: usize },
@@ -107,8 +108,9 @@ fn mixture(series: &Series) -> Vec<f64> {
         .map(|(at, value)| {
             let at = Timestamp::from_millis(*at);
             let forecast = mixture.forecast();
-            let surprise =
-                forecast.map_or(0.0, |f| -tail(&f.quantiles[0], *value).max(TAIL_MIN).ln());
+            let surprise = forecast.map_or(0.0, |f| {
+                -probability(&f.quantiles[0], *value).max(TAIL_MIN).ln()
+            });
             mixture.observe(at, *value);
             if history.last().is_none_or(|(last, _)| at > *last) {
                 history.push((at, *value));
@@ -120,15 +122,6 @@ fn mixture(series: &Series) -> Vec<f64> {
             surprise
         })
         .collect()
-}
-
-/// The probability of a value at least as far out on its side, times two.
-fn tail(quantiles: &Quantiles, value: f64) -> f64 {
-    let below = quantiles.probability_at_most(value);
-    // The mirror keeps the digits that `1 - below` loses.
-    let mirrored = Quantiles::new(quantiles.values().map(|q| -q));
-    let above = mirrored.probability_at_most(-value);
-    (2.0 * below.min(above)).min(1.0)
 }
 
 #[cfg(test)]
@@ -168,17 +161,5 @@ mod tests {
         // Of the last four: mean 2, sigma sqrt(4 / 3).
         let surprise = rolling(&values, 4, 1.0)[12];
         assert!((surprise - 6.0 / (4.0_f64 / 3.0).sqrt()).abs() < 1e-9);
-    }
-
-    #[test]
-    fn both_tails_keep_their_digits() {
-        let quantiles = Quantiles::new([
-            -2.576, -2.326, -1.96, -1.645, -1.282, -0.674, 0.0, 0.674, 1.282, 1.645, 1.96, 2.326,
-            2.576,
-        ]);
-        assert!((tail(&quantiles, 0.0) - 1.0).abs() < 1e-9);
-        assert!((tail(&quantiles, 1.96) - 0.05).abs() < 1e-9);
-        let (below, above) = (tail(&quantiles, -50.0), tail(&quantiles, 50.0));
-        assert!(below > 0.0 && (below / above - 1.0).abs() < 1e-9);
     }
 }

@@ -172,6 +172,20 @@ impl Breach {
     };
 }
 
+/// What was forecast for a value that was found outside of it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Surprise {
+    /// The lower bound of what was expected, as a deviation.
+    pub expected_lower: f64,
+    /// The upper bound.
+    pub expected_upper: f64,
+    /// The least value that was expected, in the property's unit; `None` where there was none, or it is no
+    /// number.
+    pub least: Option<f64>,
+    /// The greatest.
+    pub greatest: Option<f64>,
+}
+
 /// One property as it stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Property {
@@ -197,6 +211,8 @@ pub struct Property {
     pub breach: Breach,
     /// When the drift that is running set in.
     pub onset: Option<Rfc3339>,
+    /// What was forecast for it, where the value lies outside of that.
+    pub surprise: Option<Surprise>,
     /// All of it in one sentence.
     pub sentence: String,
 }

@@ -8,7 +8,9 @@ use evenkeel_core::Timestamp;
 use super::status::breach_paint;
 use crate::args::ExplainArgs;
 use crate::error::CliError;
-use crate::render::text::{band, breach_when, date_time, deviation, from_now, span, value};
+use crate::render::text::{
+    band, breach_when, date_time, deviation, expected, from_now, span, value,
+};
 use crate::render::{Fan, FanError, Page, Paint, Painted, Style, guard_lines, run_lines};
 use crate::session::Session;
 
@@ -110,6 +112,10 @@ fn seen(page: &mut Page, outlook: &Outlook, decided_at: Timestamp) {
         deviation(property.deviation),
         band(property.band)
     ));
+    if let Some(surprise) = &property.surprise {
+        let expected = expected(surprise, unit);
+        page.item(format!("a surprise: {expected} was forecast for it"));
+    }
     if let Some(onset) = &property.onset {
         let before = from_now(decided_at, onset).replace(" ago", " before");
         page.item(format!("the drift set in {} ({before})", date_time(onset)));
@@ -144,7 +150,9 @@ fn predicted(page: &mut Page, outlook: &Outlook) -> Result<(), FanError> {
 
 #[cfg(test)]
 mod tests {
-    use evenkeel_api::wire::{EventKind, Evidence, GuardCheck, HorizonForecast};
+    use evenkeel_api::wire::{
+        EventKind, Evidence, GuardCheck, HorizonForecast, Property, Surprise,
+    };
     use evenkeel_core::forecast::LEVELS;
 
     use super::super::events::tests::event;
@@ -175,7 +183,10 @@ mod tests {
                 reason: "predicted".into(),
                 sentence: "memory/used is predicted to leave its band in 14 min".into(),
                 outlooks: vec![Outlook {
-                    property: property("memory/used", 0.62, PREDICTED),
+                    property: Property {
+                        surprise: Some(SURPRISE),
+                        ..property("memory/used", 0.62, PREDICTED)
+                    },
                     levels: LEVELS.to_vec(),
                     horizons: vec![horizon(300.0), horizon(900.0)],
                 }],
@@ -189,6 +200,13 @@ mod tests {
             }],
         }
     }
+
+    const SURPRISE: Surprise = Surprise {
+        expected_lower: -0.01,
+        expected_upper: 0.05,
+        least: Some(395.0),
+        greatest: Some(430.0),
+    };
 
     #[test]
     fn a_decision_is_explained_from_what_was_seen_to_what_was_found() {

@@ -206,6 +206,7 @@ pub(super) mod tests {
             unit: Some("MiB".into()),
             breach,
             onset: Some("2026-11-24T22:51:05Z".into()),
+            surprise: None,
             sentence: format!("{path} drifts"),
         }
     }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use evenkeel_api::wire::{Band, Breach, WireValue};
+use evenkeel_api::wire::{self, Band, Breach, WireValue};
 use evenkeel_core::property::number_text;
+use evenkeel_core::surprise::Surprise;
 use evenkeel_core::{Brief, Timestamp};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
@@ -188,6 +189,17 @@ pub fn breach_when(breach: &Breach) -> String {
     } else {
         format!("in {}, {surely}{company}", span(lead))
     }
+}
+
+/// What was expected where something else was found: `between 395 and 430 MiB`.
+pub fn expected(surprise: &wire::Surprise, unit: Option<&str>) -> String {
+    let surprise = Surprise {
+        expected_lower: surprise.expected_lower,
+        expected_upper: surprise.expected_upper,
+        least: surprise.least,
+        greatest: surprise.greatest,
+    };
+    clean(&surprise.expected_text(unit))
 }
 
 /// A change with its sign and unit, to three digits: `+120 connections`.

@@ -3,11 +3,13 @@
 //!
 //! A failover by itself needs a *trigger* — a critical property has reached its ceiling, or is
 //! predicted, sustained over `k` of the last `n` evaluations and with at least the policy's
-//! confidence, to leave its band — and no *guard* that holds it back. Every decision says why it
+//! confidence, to leave its band — and no *guard* that holds it back. A *surprise* (found outside its band, and
+//! outside what was forecast for it) is alerted on and counts as one evaluation. Every decision says why it
 //! came out so, in a [`Reason`], and shows everything it was made on, in an [`Explanation`].
 
 mod people;
 mod sagas;
+mod surprises;
 mod terms;
 
 pub use terms::{Action, Command, Decision, Explanation, Facts, Input, RehearsalFacts};
@@ -36,7 +38,11 @@ const OUTLOOKS_KEPT: usize = 10;
 pub fn decide(policy: &Policy, state: &State, input: &Input<'_>, now: Timestamp) -> Decision {
     let state = expire(state, now);
     match input {
-        Input::Assessed { outlooks, facts } => assessed(policy, state, outlooks, facts, now),
+        Input::Assessed { outlooks, facts } => {
+            let lasting = state.alerted.clone();
+            let decision = assessed(policy, state, outlooks, facts, now);
+            surprises::say(policy, lasting, outlooks, decision, now)
+        }
         Input::ProbeLost { since, why } => probe_lost(policy, state, *since, why, now),
         Input::BaselineTaken { moved } => baseline_taken(state, moved),
         Input::Seeded => seeded(state),
@@ -63,7 +69,9 @@ fn assessed(
     now: Timestamp,
 ) -> Decision {
     let trigger = trigger(policy, outlooks);
-    state.sustain = state.sustain.push(trigger.is_some());
+    // A surprise counts as one of the evaluations, but calls for nothing by itself.
+    let counts = trigger.is_some() || surprises::counts(outlooks);
+    state.sustain = state.sustain.push(counts);
     let kept = kept(outlooks);
 
     let Some(trigger) = trigger else {
@@ -211,6 +219,7 @@ fn expire(state: &State, now: Timestamp) -> State {
         .filter(|pause| pause.until.is_none_or(|until| now < until));
     state.approval = state.approval.filter(|approval| now < approval.until);
     state.windows.retain(|window| now < window.until);
+    state.surprised.retain(|_, until| now < *until);
     let surplus = state.failovers.len().saturating_sub(FAILOVERS_KEPT);
     state.failovers.drain(..surplus);
     state
@@ -248,7 +257,7 @@ fn conclude(
     match reason.course() {
         Course::Lasting => state.alerted = Some(key),
         Course::Quiet | Course::Passing => state.alerted = None,
-        Course::Answer => {}
+        Course::Aside => {}
     }
     Decision {
         state,

@@ -134,7 +134,7 @@ impl Watch {
                 continue;
             };
             restored.going_on += 1;
-            let tracker = Tracker {
+            let mut tracker = Tracker {
                 refinement: state.refinement,
                 moved: state.moved,
                 scale: state.scale,
@@ -146,6 +146,9 @@ impl Watch {
                 },
                 ..Tracker::new(forecaster)
             };
+            if tracker.moved {
+                tracker.expect(tracker.forecaster.forecast().as_ref(), policy);
+            }
             watch.trackers.insert(path, tracker);
         }
         (watch, restored)

@@ -26,6 +26,7 @@ use crate::measure::{Measure, Measured};
 use crate::outlook::{Breach, PropertyOutlook};
 use crate::policy::{Policy, PropertyRule, Tolerance};
 use crate::property::{Observed, Origin, Probe, Severity};
+use crate::surprise::{self, Expected, Surprise};
 use crate::time::Timestamp;
 
 use self::learned::Keeping;
@@ -45,6 +46,8 @@ struct Tracker {
     measure: Option<Measure>,
     /// The instant of the last observation.
     last_at: Option<Timestamp>,
+    /// What was forecast at the last observation.
+    expected: Option<Expected>,
     refitting: Refitting,
     keeping: Keeping,
 }
@@ -259,7 +262,12 @@ impl One<'_> {
             *tracker = fresh();
         }
         tracker.scale = Some(scale);
-        let (band, forecast, onset) = tracker.take(self.policy, seen);
+        let Taken {
+            band,
+            surprise,
+            forecast,
+            onset,
+        } = tracker.take(self.policy, seen);
         PropertyOutlook {
             path: self.path.clone(),
             severity: rule
@@ -276,8 +284,18 @@ impl One<'_> {
             onset,
             forecast,
             company: None,
+            surprise,
         }
     }
+}
+
+/// What one observation comes to.
+#[derive(Debug)]
+struct Taken {
+    band: band::Band,
+    surprise: Option<Surprise>,
+    forecast: Option<Forecast>,
+    onset: Option<Timestamp>,
 }
 
 impl Tracker {
@@ -289,6 +307,7 @@ impl Tracker {
             scale: None,
             measure: None,
             last_at: None,
+            expected: None,
             refitting: Refitting::default(),
             keeping: Keeping::default(),
         }
@@ -298,17 +317,16 @@ impl Tracker {
         self.forecaster.restart();
         self.moved = false;
         self.last_at = None;
+        self.expected = None;
         self.refitting.stop();
         self.keeping.changed();
     }
 
-    /// Takes one more deviation: refines the band by it, then learns from it, then forecasts.
-    fn take(
-        &mut self,
-        policy: &Policy,
-        seen: Seen,
-    ) -> (band::Band, Option<Forecast>, Option<Timestamp>) {
+    /// Takes one more deviation: holds it against what was forecast for it, refines the band by it, then learns
+    /// from it, then forecasts.
+    fn take(&mut self, policy: &Policy, seen: Seen) -> Taken {
         let deviation = seen.deviation;
+        let surprise = self.surprise(&seen);
         let coverage = band::coverage(policy.risk_tolerance);
         let half_widths = self.forecaster.in_control_half_widths(coverage);
         let band = band::band(policy, half_widths, self.refinement);
@@ -322,17 +340,36 @@ impl Tracker {
         self.last_at = Some(seen.at);
         self.keeping.changed();
         self.moved |= deviation != 0.0;
-        let forecast = if self.moved {
-            self.forecaster.forecast()
+        let (forecast, onset) = if self.moved {
+            (self.forecaster.forecast(), self.forecaster.onset())
         } else {
-            None
+            (None, None)
         };
-        let onset = if self.moved {
-            self.forecaster.onset()
+        self.expect(forecast.as_ref(), policy);
+        Taken {
+            band,
+            surprise,
+            forecast,
+            onset,
+        }
+    }
+
+    /// Holds an observation against what was forecast for it. What never moved is expected where it is approved.
+    fn surprise(&self, seen: &Seen) -> Option<Surprise> {
+        let expected = if self.moved {
+            self.expected.as_ref()?.at(seen.at)?
         } else {
-            None
+            (0.0, 0.0)
         };
-        (band, forecast, onset)
+        let measure = seen.measured.as_ref().map(|measured| &measured.measure);
+        let surprise = Surprise::of(seen.deviation, expected, measure)?;
+        let (_, scored) = self.forecaster.measured_coverage(0.9)?;
+        (scored >= surprise::ENOUGH).then_some(surprise)
+    }
+
+    /// Keeps what was forecast for the next observation.
+    fn expect(&mut self, forecast: Option<&Forecast>, policy: &Policy) {
+        self.expected = forecast.map(|forecast| Expected::new(forecast, policy.risk_tolerance));
     }
 }
 

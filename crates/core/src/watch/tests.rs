@@ -61,7 +61,7 @@ impl Forecaster for StraightLine {
     }
 
     fn measured_coverage(&self, _: f64) -> Option<(f64, u64)> {
-        None
+        Some((1.0, self.seen.len() as u64))
     }
 }
 
@@ -208,4 +208,50 @@ fn the_same_probes_give_the_same_outlooks() {
             .collect::<Vec<_>>()
     };
     assert_eq!(run(), run());
+}
+
+/// What was expected of `pool`, after it was at these values every 10 s.
+fn expected_of_pool(values: &[f64]) -> Option<(f64, f64)> {
+    let mut watch = Watch::new(&policy());
+    let course = (0..).zip(values);
+    let outlooks = course.map(|(i, value)| assess(&mut watch, 10 * i, &[("pool", *value)]));
+    let last = outlooks.last().unwrap();
+    let pool = last.iter().find(|o| o.path.as_str() == "pool").unwrap();
+    let surprise = pool.surprise?;
+    assert!(pool.sentence().contains(", expected "));
+    Some((surprise.expected_lower, surprise.expected_upper))
+}
+
+#[test]
+fn a_value_is_held_against_what_was_forecast_for_it_before() {
+    let line: Vec<f64> = (0..50).map(|i| 400.0 + f64::from(i)).collect();
+    let then = |last: f64| expected_of_pool(&[&line[..], &[last]].concat());
+    assert_eq!(then(450.0), None);
+    // The last forecast of the straight line: 450, which is a deviation of 50 / 600, 0.06 each side to the outermost quantile, and its tail.
+    let (lower, upper) = then(600.0).unwrap();
+    assert!((lower + upper - 2.0 * 50.0 / 600.0).abs() < 1e-9);
+    assert!(
+        (0.06..0.25).contains(&((upper - lower) / 2.0)),
+        "{lower} {upper}"
+    );
+    assert_eq!(then(300.0), None, "no limit below");
+}
+
+#[test]
+fn what_never_moved_is_expected_where_it_is_approved_once_it_was_seen_often_enough() {
+    let after = |count| expected_of_pool(&[&vec![400.0; count][..], &[450.0]].concat());
+    assert_eq!(after(31), None);
+    assert_eq!(after(32), Some((0.0, 0.0)));
+}
+
+#[test]
+fn after_a_restart_nothing_is_expected() {
+    let mut watch = Watch::new(&policy());
+    for i in 0..50_i32 {
+        let value = 400.0 + f64::from(i);
+        assess(&mut watch, i64::from(10 * i), &[("pool", value)]);
+    }
+    watch.restart();
+    let outlooks = assess(&mut watch, 500, &[("pool", 900.0)]);
+    assert!(outlooks.iter().all(|o| o.surprise.is_none()));
 }

@@ -14,6 +14,7 @@ use evenkeel_core::policy::{Mode, Policy};
 use evenkeel_core::property::{Observed, Origin, Probe, Severity, Value};
 use evenkeel_core::reason::Reason;
 use evenkeel_core::state::{Phase, State, Sustain};
+use evenkeel_core::surprise::Surprise;
 use evenkeel_core::{BaselineVersion, GenerationId, Instance, RunId, Timestamp};
 
 /// 2026-11-23, a Monday, at noon.
@@ -196,8 +197,17 @@ pub(crate) fn outlook(path: &str, breach: Breach) -> PropertyOutlook {
         onset: Some(NOON.before(3 * MINUTE)),
         forecast: None,
         company: None,
+        surprise: None,
     }
 }
+
+/// 400 was forecast, for certain.
+pub(crate) const SURPRISE: Surprise = Surprise {
+    expected_lower: 0.0,
+    expected_upper: 0.0,
+    least: Some(400.0),
+    greatest: Some(400.0),
+};
 
 /// The plan that a decision starts.
 pub(crate) fn plan(decision: &Decision) -> Option<&Plan> {

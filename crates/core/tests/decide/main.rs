@@ -14,6 +14,7 @@ mod replays;
 mod risk;
 mod rules;
 mod runs;
+mod surprises;
 mod thresholds;
 mod triggers;
 mod units;

@@ -37,12 +37,17 @@ fn any_outlook() -> impl Strategy<Value = PropertyOutlook> {
         severity,
         any_breach(),
         proptest::option::of(0_u64..600),
+        any::<bool>(),
     )
-        .prop_map(|(path, severity, breach, onset)| PropertyOutlook {
-            severity,
-            onset: onset.map(|s| NOON.before(Duration::from_secs(s))),
-            ..outlook(&format!("p{path}"), breach)
-        })
+        .prop_map(
+            |(path, severity, breach, onset, surprises)| PropertyOutlook {
+                surprise: surprises.then_some(SURPRISE),
+                deviation: if surprises { 0.6 } else { 0.2 },
+                severity,
+                onset: onset.map(|s| NOON.before(Duration::from_secs(s))),
+                ..outlook(&format!("p{path}"), breach)
+            },
+        )
 }
 
 fn any_phase() -> impl Strategy<Value = Phase> {
@@ -227,6 +232,14 @@ proptest! {
         if plan(&case.assess()).is_none() && case.policy.when == When::Early {
             prop_assert!(plan(&wary.assess()).is_none());
         }
+    }
+
+    #[test]
+    fn a_surprise_alone_never_starts_a_failover(case in any_case()) {
+        let calm = case.with(|c| {
+            c.outlooks.iter_mut().for_each(|o| o.breach = Breach::None);
+        });
+        prop_assert!(plan(&calm.assess()).is_none());
     }
 
     #[test]

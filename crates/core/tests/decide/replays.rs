@@ -79,6 +79,7 @@ fn drift(steps: u64) -> Vec<Entry> {
 
 fn said(replayed: &Replayed) -> Vec<(u64, &'static str)> {
     let word = |reason: &Reason| match reason {
+        Reason::Surprised { .. } => "surprised",
         Reason::NotSustained { .. } => "not sustained",
         Reason::FailOver { .. } => "fail over",
         Reason::Moved { .. } => "moved",

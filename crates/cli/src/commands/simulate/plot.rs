@@ -288,6 +288,7 @@ fn decision(out: &mut String, frame: &Frame, path: &PropertyPath, decided: &Deci
         Reason::FailOver { path, .. } => (path, "#d55e00", "failover"),
         Reason::HeldBack { path, guard, .. } => (path, "#e69f00", guard.as_str()),
         Reason::Watched { path, .. } => (path, "#999", "alert"),
+        Reason::Surprised { path, .. } => (path, "#999", "surprise"),
         Reason::Quiet
         | Reason::NotSustained { .. }
         | Reason::Unknown { .. }

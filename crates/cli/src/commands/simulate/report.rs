@@ -122,6 +122,7 @@ fn parts(reason: &Reason) -> (&'static str, Option<String>, Option<&'static str>
     match reason {
         Reason::Quiet => ("quiet", None, None),
         Reason::Watched { path, .. } => ("watched", Some(path.to_string()), None),
+        Reason::Surprised { path, .. } => ("surprised", Some(path.to_string()), None),
         Reason::NotSustained { path, .. } => ("not_sustained", Some(path.to_string()), None),
         Reason::HeldBack { guard, path, .. } => {
             ("held_back", Some(path.to_string()), Some(guard.as_str()))

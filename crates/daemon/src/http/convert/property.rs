@@ -9,6 +9,7 @@ use evenkeel_core::baseline::Difference;
 use evenkeel_core::forecast::PathBound;
 use evenkeel_core::outlook::{Breach, PropertyOutlook};
 use evenkeel_core::property::{Observed, Place, Value};
+use evenkeel_core::surprise::Surprise;
 use evenkeel_core::watch::default_severity;
 use evenkeel_ports::{Point, PropertyChange};
 use serde_json::json;
@@ -110,6 +111,15 @@ fn breach_alone(breach: Breach) -> wire::Breach {
     }
 }
 
+fn surprise(surprise: Surprise) -> wire::Surprise {
+    wire::Surprise {
+        expected_lower: surprise.expected_lower,
+        expected_upper: surprise.expected_upper,
+        least: surprise.least,
+        greatest: surprise.greatest,
+    }
+}
+
 pub(in crate::http) fn property(outlook: &PropertyOutlook) -> wire::Property {
     wire::Property {
         path: outlook.path.to_string(),
@@ -123,6 +133,7 @@ pub(in crate::http) fn property(outlook: &PropertyOutlook) -> wire::Property {
         unit: outlook.unit.clone(),
         breach: breach(outlook),
         onset: outlook.onset.map(|at| at.to_string()),
+        surprise: outlook.surprise.map(surprise),
         sentence: outlook.sentence(),
     }
 }
@@ -175,6 +186,7 @@ fn found_property(snapshot: &Snapshot, path: &PropertyPath, found: &Observed) ->
         unit,
         breach: wire::Breach::NONE,
         onset: None,
+        surprise: None,
         sentence: format!("{path} is {}, not assessed yet", found.value.brief()),
     }
 }

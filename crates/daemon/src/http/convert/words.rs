@@ -151,6 +151,7 @@ pub(in crate::http) fn reason(reason: &Reason) -> &'static str {
     match reason {
         Reason::Quiet => "quiet",
         Reason::Watched { .. } => "watched",
+        Reason::Surprised { .. } => "surprised",
         Reason::NotSustained { .. } => "not_sustained",
         Reason::HeldBack { .. } => "held_back",
         Reason::FailOver { .. } => "fail_over",

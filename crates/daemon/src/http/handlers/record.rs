@@ -161,6 +161,7 @@ fn ended(event: &EventRecord) -> Option<RunId> {
         Reason::Moved { run, .. } => Some(*run),
         Reason::Quiet
         | Reason::Watched { .. }
+        | Reason::Surprised { .. }
         | Reason::NotSustained { .. }
         | Reason::HeldBack { .. }
         | Reason::FailOver { .. }
