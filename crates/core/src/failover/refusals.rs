@@ -126,3 +126,25 @@ fn a_step_that_can_be_spared_may_be_skipped_at_its_place() {
     });
     assert_eq!(outcome, Outcome::Done);
 }
+
+#[test]
+fn a_step_is_tried_as_often_as_is_allowed_before_the_run_turns_back() {
+    let mut run = run();
+    let mut tried = 0;
+    while let Next::Do(step) = run.next() {
+        run.apply(&Event::Begun(step)).unwrap();
+        let event = if step == Step::HealthCheck {
+            tried += 1;
+            Event::Failed(step, failure())
+        } else {
+            Event::Done(step, Output::default())
+        };
+        run.apply(&event).unwrap();
+    }
+    assert_eq!((tried, run.plan().attempts_max), (3, 3));
+    assert_eq!(
+        run.next(),
+        Next::Undo(Step::HealthCheck),
+        "it may have had an effect"
+    );
+}

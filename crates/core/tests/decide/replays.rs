@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use evenkeel_core::ResourceId;
 use evenkeel_core::baseline::Baseline;
+use evenkeel_core::decide::Command;
 use evenkeel_core::failover::{Capabilities, Outcome};
 use evenkeel_core::guard::Guard;
 use evenkeel_core::policy::{Mode, Policy, PropertyRule, RiskTolerance, Tolerance};
 use evenkeel_core::property::{Observed, Severity, Value};
 use evenkeel_core::reason::Reason;
-use evenkeel_core::replay::{Assumed, Entry, Fleet, Replayed, Setting, replay};
+use evenkeel_core::replay::{Assumed, Entry, Fleet, Replay, Replayed, Setting, replay};
 use proptest::prelude::*;
 
 use crate::case::*;
@@ -226,4 +227,262 @@ fn the_same_drift_on_many_resources_at_once_is_a_rollout() {
     };
     assert_eq!(moves(3), (3, false), "three are fewer than three others");
     assert_eq!(moves(5), (0, true));
+}
+
+/// Half an hour in which the pool is at `level` from the first minute on.
+fn step(level: f64) -> Vec<Entry> {
+    let value = |i: u64| if i < 6 { 400.0 } else { level };
+    (0..180).map(|i| probe(10 * i, value(i))).collect()
+}
+
+#[test]
+fn who_moves_when_the_limit_is_reached_moves_too_late() {
+    let replayed = run(&policy(), Outcome::Done, step(1000.0));
+    assert_eq!((replayed.moves, replayed.in_time), (1, 0));
+}
+
+#[test]
+fn a_limit_that_something_else_has_reached_is_no_lateness() {
+    let warned = Policy {
+        rules: [
+            policy().rules,
+            vec![PropertyRule::new("heap", Tolerance::Absolute(1.0)).unwrap()],
+        ]
+        .concat(),
+        ..policy()
+    };
+    let with_heap = |entry| match entry {
+        Entry::Probed(mut probe) => {
+            let heap = Observed::capacity(7.0, None);
+            probe.properties.insert("heap".into(), heap);
+            Entry::Probed(probe)
+        }
+        other => other,
+    };
+    let entries = drift(100).into_iter().map(with_heap).collect();
+    let replayed = run(&warned, Outcome::Done, entries);
+    assert_eq!((replayed.moves, replayed.in_time), (1, 1));
+}
+
+#[test]
+fn a_record_speaks_again_from_half_of_the_way_back() {
+    // It is left at 1000, so half of the way back to 400 is 700.
+    for (back_to, moves) in [(701.0, 1), (700.0, 2)] {
+        let mut entries = step(1000.0);
+        entries.push(probe(1800, back_to));
+        entries.extend((181..360).map(|i| probe(10 * i, 1000.0)));
+        let replayed = run(&policy(), Outcome::Done, entries);
+        assert_eq!(replayed.moves, moves, "back to {back_to}");
+    }
+}
+
+#[test]
+fn a_text_speaks_again_when_it_is_as_approved() {
+    let text = |at: u64, text: &str| {
+        let found = [("mode", Observed::configuration(Value::Text(text.into())))];
+        Entry::Probed(probed(NOON + Duration::from_secs(at), found))
+    };
+    let mut rule = PropertyRule::new("mode", Tolerance::Learned).unwrap();
+    rule.severity = Some(Severity::Critical);
+    let policy = Policy {
+        rules: vec![rule],
+        ..policy()
+    };
+    let resource = "web".into();
+    let baseline = approving([("mode", Observed::configuration(Value::Text("on".into())))]);
+    let setting = Setting {
+        resource: &resource,
+        policy: &policy,
+        baseline: &baseline,
+        factory: &STRAIGHT,
+        assumed: assumed(Outcome::Done),
+    };
+    let moves = |between: &str| {
+        let changes = [
+            (0, "on"),
+            (60, "off"),
+            (1200, between),
+            (1800, "off"),
+            (1860, "off"),
+        ];
+        let entries = changes.map(|(at, what)| text(at, what));
+        replay(&setting, entries).moves
+    };
+    assert_eq!((moves("off"), moves("other"), moves("on")), (1, 1, 2));
+}
+
+/// A replay of `entries`, with what each was answered.
+fn answers(entries: Vec<Entry>) -> (Vec<Option<&'static str>>, Replayed) {
+    let (policy, baseline, resource) = (policy(), baseline(), "web".into());
+    let setting = Setting {
+        resource: &resource,
+        policy: &policy,
+        baseline: &baseline,
+        factory: &STRAIGHT,
+        assumed: assumed(Outcome::Done),
+    };
+    let mut replay = Replay::new(&setting);
+    let word = |reason: &Reason| match reason {
+        Reason::Quiet => "quiet",
+        Reason::Unknown { .. } => "unknown",
+        Reason::Commanded { .. } => "commanded",
+        Reason::BaselineTaken => "baseline taken",
+        other => panic!("{other:?}"),
+    };
+    let mut said = Vec::new();
+    for entry in entries {
+        let step = replay.take(entry);
+        said.push(step.map(|step| word(&step.decision.explanation.reason)));
+    }
+    (said, replay.finish())
+}
+
+#[test]
+fn every_entry_is_answered_at_its_own_time_and_none_that_comes_too_late() {
+    let at = |seconds| NOON + Duration::from_secs(seconds);
+    let lost = |seconds| Entry::Lost {
+        at: at(seconds),
+        since: at(0),
+        why: "gone".into(),
+    };
+    let failover = |seconds| Entry::Commanded {
+        at: at(seconds),
+        command: Command::Failover,
+        by: "ann".into(),
+    };
+    let accepted = |seconds| Entry::Accepted {
+        at: at(seconds),
+        paths: BTreeSet::new(),
+        by: "ann".into(),
+    };
+    let (said, replayed) = answers(vec![
+        probe(0, 400.0),
+        lost(59),
+        lost(60),
+        failover(60),
+        lost(50),
+        probe(59, 400.0),
+        accepted(58),
+        failover(57),
+        accepted(200),
+    ]);
+    let (quiet, late) = (Some("quiet"), None);
+    assert_eq!(
+        said,
+        [
+            quiet,
+            quiet,
+            Some("unknown"),
+            Some("commanded"),
+            late,
+            late,
+            late,
+            late,
+            Some("baseline taken"),
+        ]
+    );
+    let told: Vec<u64> = (replayed.decisions.iter())
+        .map(|d| (d.at - NOON).as_secs())
+        .collect();
+    // Lost, moved by hand, done 15 s later, reinstated a minute after that, and approved anew.
+    assert_eq!(told, [60, 60, 75, 135, 200]);
+    assert_eq!(
+        (replayed.moves, replayed.in_time, replayed.evaluations),
+        (1, 0, 1)
+    );
+    assert_eq!(replayed.alerts.get(&Severity::Info), Some(&2));
+}
+
+#[test]
+fn what_is_approved_is_what_was_named_or_all() {
+    let (policy, resource) = (policy(), "web".into());
+    let found = |pool: f64, heap: f64| {
+        let number = |value: f64| Observed::configuration(Value::Number(value));
+        [("pool", number(pool)), ("heap", number(heap))]
+    };
+    let baseline = approving(found(400.0, 1.0));
+    let setting = Setting {
+        resource: &resource,
+        policy: &policy,
+        baseline: &baseline,
+        factory: &STRAIGHT,
+        assumed: assumed(Outcome::Done),
+    };
+    let approved = |paths: &[&str]| {
+        let mut replay = Replay::new(&setting);
+        replay.take(Entry::Probed(probed(NOON, found(500.0, 2.0))));
+        replay.take(Entry::Accepted {
+            at: NOON + SECOND,
+            paths: paths.iter().map(|path| (*path).into()).collect(),
+            by: "ann".into(),
+        });
+        let number = |path: &str| {
+            let observed = &replay.baseline().properties[&path.into()];
+            observed.value.as_number().unwrap()
+        };
+        (number("pool"), number("heap"))
+    };
+    assert_eq!(approved(&["pool"]), (500.0, 1.0));
+    assert_eq!(approved(&["heap"]), (400.0, 2.0));
+    assert_eq!(approved(&[]), (500.0, 2.0));
+}
+
+#[test]
+fn a_saga_ends_with_the_entry_of_its_last_instant() {
+    let (policy, baseline, resource) = (policy(), baseline(), "web".into());
+    let setting = Setting {
+        resource: &resource,
+        policy: &policy,
+        baseline: &baseline,
+        factory: &STRAIGHT,
+        assumed: assumed(Outcome::Done),
+    };
+    let mut replay = Replay::new(&setting);
+    replay.take(probe(0, 400.0));
+    replay.take(Entry::Commanded {
+        at: NOON + 10 * SECOND,
+        command: Command::Switchover,
+        by: "ann".into(),
+    });
+    let phases = [24, 25, 84, 85].map(|seconds| {
+        replay.take(probe(seconds, 400.0));
+        (
+            replay.state().phase.as_str(),
+            replay.state().serving.as_str(),
+        )
+    });
+    let expected = [
+        ("moving", "a"),
+        ("reinstating", "b"),
+        ("reinstating", "b"),
+        ("guarded", "b"),
+    ];
+    assert_eq!(phases, expected);
+}
+
+#[test]
+fn a_clone_is_good_while_what_it_was_made_of_is_approved() {
+    let (policy, baseline, resource) = (policy(), baseline(), "web".into());
+    let setting = Setting {
+        resource: &resource,
+        policy: &policy,
+        baseline: &baseline,
+        factory: &STRAIGHT,
+        assumed: assumed(Outcome::Done),
+    };
+    let mut replay = Replay::new(&setting);
+    // Approved, drifted, approved: three generations; then the first drift beyond its limit.
+    for (seconds, value) in [
+        (0, 400.0),
+        (10, 410.0),
+        (20, 410.0),
+        (30, 400.0),
+        (40, 400.0),
+    ] {
+        replay.take(probe(seconds, value));
+    }
+    let step = replay.take(probe(50, 1000.0)).unwrap();
+    let choice = step.decision.plan().unwrap().choice.clone().unwrap();
+    assert_eq!((choice.config_from.0, choice.data_from.0), (3, 4));
+    assert_eq!(choice.config_at, NOON + 30 * SECOND);
 }
