@@ -191,6 +191,34 @@ mod tests {
     }
 
     #[test]
+    fn with_a_tolerance_on_either_side_every_deviation_tells() {
+        let both = Measure::new(50.0, sides(10.0, 20.0), Quantity::Percent).unwrap();
+        assert!(
+            [-0.5, 0.0, 0.5]
+                .iter()
+                .all(|deviation| both.tells(*deviation))
+        );
+        assert_eq!(both.quantity(), Quantity::Percent);
+    }
+
+    #[test]
+    fn only_what_lost_digits_is_made_whole_again() {
+        let hundred = measure(400.0, 100.0, 100.0).unwrap();
+        assert_eq!(
+            (hundred.value(0.005), hundred.value(-0.005)),
+            (400.5, 399.5)
+        );
+        assert_eq!(hundred.value(1e-12), 400.0 + 1e-10);
+        for side in [0.1, 0.3, 0.7, 3.0] {
+            let from_nothing = measure(0.0, side, side).unwrap();
+            for value in -1000..1000 {
+                let value = f64::from(value);
+                assert_eq!(from_nothing.value(from_nothing.deviation(value)), value);
+            }
+        }
+    }
+
+    #[test]
     fn where_a_deviation_says_too_little_there_is_no_measure() {
         assert_eq!(Measure::new(1.0, Scale::AnyChange, Quantity::Any), None);
         assert_eq!(measure(1.0, f64::INFINITY, f64::INFINITY), None);
