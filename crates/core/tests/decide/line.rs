@@ -2,7 +2,8 @@
 
 use evenkeel_core::Timestamp;
 use evenkeel_core::forecast::{
-    Forecast, Forecaster, ForecasterFactory, HorizonGrid, ModelWeight, Quantiles,
+    Change, ChangeKind, Forecast, Forecaster, ForecasterFactory, HorizonGrid, ModelWeight,
+    Quantiles,
 };
 
 /// Makes straight lines.
@@ -71,6 +72,17 @@ impl Forecaster for Line {
     fn onset(&self) -> Option<Timestamp> {
         let (first, _) = self.seen.first()?;
         self.kind.is_drift.then_some(*first)
+    }
+
+    fn last_change(&self) -> Option<Change> {
+        let (&(onset, before), &(_, now)) = (self.seen.first()?, self.seen.last()?);
+        self.kind.is_drift.then_some(Change {
+            at: onset,
+            onset,
+            before,
+            size: now - before,
+            kind: ChangeKind::Trend,
+        })
     }
 
     fn restart(&mut self) {

@@ -1,8 +1,10 @@
 //! The watch from outside: what is watched, what comes first, and what is said of it.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use evenkeel_core::band::Judgement;
+use evenkeel_core::forecast::{Forecaster, ForecasterFactory, HorizonGrid};
 use evenkeel_core::outlook::{Breach, PropertyOutlook};
 use evenkeel_core::policy::{Policy, PropertyRule, Tolerance};
 use evenkeel_core::property::{Observed, Severity, Value};
@@ -171,6 +173,91 @@ fn harm_is_foreseen_where_the_median_reaches_the_ceiling_on_either_side() {
     let calm = seen(&policy, &[[("x", 0.0)], [("x", 0.02)]]);
     assert_eq!(calm[0].breach, Breach::None);
     assert_eq!(seen(&policy, &[[("x", 1.0)]])[0].breach, Breach::Observed);
+}
+
+#[test]
+fn confidence_is_what_lies_outside_of_either_end_of_the_band() {
+    let lines = Lines {
+        spread: 0.1,
+        ..STRAIGHT
+    };
+    // The median is at 0.42 after ten steps; the band's end, 0.324, is a little above the lower quartile, 0.32.
+    let found = [[("x", 0.0)], [("x", 0.42 / 11.0)]];
+    let (_, outlooks) = watched(&policy(vec![]), lines, &found);
+    let confidence = outlooks[0].breach.confidence();
+    assert!((0.7..0.75).contains(&confidence), "{confidence}");
+}
+
+#[test]
+fn the_band_is_refined_by_what_is_in_control_and_by_nothing_else() {
+    let policy = Policy {
+        band_floor: 0.01,
+        ..policy(vec![])
+    };
+    let band = |is_drift, values: &[f64]| {
+        let lines = Lines {
+            half_width: Some(0.5),
+            is_drift,
+            ..STRAIGHT
+        };
+        let found: Vec<[(&str, f64); 1]> = values.iter().map(|value| [("x", *value)]).collect();
+        watched(&policy, lines, &found).1[0].band
+    };
+    let fresh = band(false, &[0.0]);
+    assert!(
+        band(false, &[0.0, 0.0, 0.0]).upper < fresh.upper,
+        "hits narrow it"
+    );
+    // With the first observation the drift sets in, and nothing is learned any more.
+    let drifting = band(true, &[0.0, 0.0]);
+    assert_eq!(band(true, &[0.0; 9]), drifting);
+    assert_eq!(band(false, &[0.9, 0.9, 0.0]), fresh, "outside of the band");
+}
+
+#[test]
+fn a_change_is_measured_in_the_propertys_own_unit() {
+    let mut policy = policy(vec![rule("pool", None)]);
+    policy.rules[0].tolerance = Tolerance::Absolute(100.0);
+    let drifting = Lines {
+        is_drift: true,
+        ..STRAIGHT
+    };
+    let found = [[("pool", 10.0)], [("pool", 15.0)], [("pool", 40.0)]];
+    let (watch, _) = watched(&policy, drifting, &found);
+    let insight = watch.insight(&"pool".into()).unwrap();
+    let change = insight.change.unwrap();
+    assert_eq!((change.before, change.onset), (0.1, NOON));
+    assert!((insight.change_measured.unwrap() - 30.0).abs() < 1e-9);
+    let (watch, _) = watched(&policy, drifting, &[[("pool", 0.0)], [("pool", 0.0)]]);
+    let still = watch.insight(&"pool".into()).unwrap();
+    assert_eq!(
+        (still.change, still.change_measured),
+        (None, None),
+        "it never moved"
+    );
+}
+
+/// Tells with which seeds forecasters were asked for.
+#[derive(Debug, Default)]
+struct Seeds(Mutex<Vec<u64>>);
+
+impl ForecasterFactory for Seeds {
+    fn forecaster(&self, grid: &HorizonGrid, seed: u64) -> Box<dyn Forecaster> {
+        self.0.lock().unwrap().push(seed);
+        STRAIGHT.forecaster(grid, seed)
+    }
+}
+
+#[test]
+fn every_property_has_a_seed_of_its_own_the_same_in_every_process() {
+    let seeds = Seeds::default();
+    let found = [("a", setting(0.0)), ("foobar", setting(0.0))];
+    let policy = policy(vec![]);
+    let (baseline, probe) = (approving(found.clone()), probed(NOON, found));
+    Watch::new(&policy).assess(&policy, &baseline, &probe, &seeds);
+    // Test vectors of FNV-1a, 64 bits.
+    let expected = [0xAF63_DC4C_8601_EC8C, 0x8594_4171_F739_67E8];
+    assert_eq!(*seeds.0.lock().unwrap(), expected);
 }
 
 #[test]
