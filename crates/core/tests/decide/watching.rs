@@ -114,6 +114,20 @@ fn a_surer_breach_comes_before_a_sooner_one_that_is_in_doubt() {
     assert_eq!(order(&outlooks), ["far", "soon"]);
     let lead_time = |i: usize| outlooks[i].breach.lead_time().unwrap();
     assert!(lead_time(0) > lead_time(1));
+    // The time that is left tells between those that are about as sure, even where it is only seconds.
+    let every_second = Policy {
+        sample_every: SECOND,
+        horizon: 10 * SECOND,
+        ..policy.clone()
+    };
+    let (before, after) = (
+        [("far", 0.2), ("soon", 0.32)],
+        [("far", 0.22), ("soon", 0.327)],
+    );
+    let (_, outlooks) = watched(&every_second, lines, &[before, after]);
+    let confidence = |i: usize| outlooks[i].breach.confidence();
+    assert_eq!(order(&outlooks), ["far", "soon"]);
+    assert!((0.05..0.2).contains(&(confidence(0) - confidence(1))));
     // Of two that are as sure the sooner comes first.
     let (before, after) = (
         [("late", 0.0), ("soon", 0.1)],
@@ -131,6 +145,10 @@ fn what_stays_in_its_band_comes_by_how_far_it_has_gone_in_it() {
     let outlooks = seen(&policy, &[found, found]);
     assert!(outlooks.iter().all(|o| o.breach == Breach::None));
     assert_eq!(order(&outlooks), ["critical", "b", "c", "a"]);
+    // What is critical counts for a third more than what is only worth a warning, and for no more than that.
+    let found = [("b", 0.2), ("critical", 0.13)];
+    let outlooks = seen(&policy, &[found, found]);
+    assert_eq!(order(&outlooks), ["b", "critical"]);
 }
 
 #[test]
