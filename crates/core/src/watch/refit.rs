@@ -358,6 +358,28 @@ mod tests {
     }
 
     #[test]
+    fn a_fork_of_a_former_course_is_void_though_no_other_was_made_since() {
+        let (mut watch, course) = after(0..FIRST_AFTER);
+        let fork = fitted_fork(&mut watch, &course);
+        watch.restart();
+        assert!(!watch.adopt(fork));
+    }
+
+    #[test]
+    fn one_point_in_four_steps_is_enough_and_no_fewer() {
+        let (mut watch, _) = after(0..100);
+        let mut fork = watch.fork(&x()).unwrap();
+        let mut fits = |steps: u64| {
+            fork.until = at(steps);
+            let mut seconds: Vec<u64> = (0..64).collect();
+            seconds.push(steps);
+            let history: Vec<(Timestamp, f64)> = seconds.iter().map(|s| (at(*s), 1.0)).collect();
+            fork.fit(&history)
+        };
+        assert_eq!((fits(260), fits(261)), (Ok(()), Err(Unfit::Sparse)));
+    }
+
+    #[test]
     fn a_restart_of_another_property_does_not() {
         let (mut watch, course) = after(0..FIRST_AFTER);
         let fork = fitted_fork(&mut watch, &course);
