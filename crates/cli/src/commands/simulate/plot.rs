@@ -23,7 +23,12 @@ use crate::series::cells::short;
 const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 360.0;
 /// Space round the axes: left, top, right, bottom.
-const MARGIN: [f64; 4] = [60.0, 40.0, 40.0, 30.0];
+const MARGIN: [f64; 4] = [60.0, 72.0, 40.0, 30.0];
+/// Rows of labels above the axes, and their distance.
+const ROWS: usize = 3;
+const ROW: f64 = 12.0;
+/// About the width of a letter of a label.
+const LETTER: f64 = 5.6;
 /// Stretches of time that a track holds at most.
 const STRETCHES: usize = 2048;
 /// More than so many mean stretches without a probe are a gap.
@@ -174,11 +179,12 @@ fn svg(scene: &Scene<'_>) -> String {
         band(&mut out, &frame, run);
         deviation(&mut out, &frame, run);
     }
-    for decided in scene.decisions {
-        decision(&mut out, &frame, scene.path, decided);
-    }
+    let mut labels = Labels::default();
     if let Some(harm) = scene.harm {
-        mark(&mut out, &frame, harm.at, "black", "harm");
+        mark(&mut out, (&frame, &mut labels), harm.at, "black", "harm");
+    }
+    for decided in scene.decisions {
+        decision(&mut out, (&frame, &mut labels), scene.path, decided);
     }
     out.push_str("</svg>\n");
     out
@@ -282,7 +288,12 @@ fn deviation(out: &mut String, frame: &Frame, run: &[Stretch]) {
 }
 
 /// A decision about the property, with the median that was forecast for the horizon.
-fn decision(out: &mut String, frame: &Frame, path: &PropertyPath, decided: &Decided) {
+fn decision(
+    out: &mut String,
+    (frame, labels): (&Frame, &mut Labels),
+    path: &PropertyPath,
+    decided: &Decided,
+) {
     let explanation = &decided.decision.explanation;
     let (about, colour, word) = match &explanation.reason {
         Reason::FailOver { path, .. } => (path, "#d55e00", "failover"),
@@ -305,7 +316,7 @@ fn decision(out: &mut String, frame: &Frame, path: &PropertyPath, decided: &Deci
     if about != path {
         return;
     }
-    mark(out, frame, decided.at, colour, word);
+    mark(out, (frame, labels), decided.at, colour, word);
     let outlook = explanation.outlooks.iter().find(|o| o.path == *path);
     let Some((outlook, forecast)) = outlook.and_then(|o| Some((o, o.forecast.as_ref()?))) else {
         return;
@@ -326,20 +337,61 @@ fn decision(out: &mut String, frame: &Frame, path: &PropertyPath, decided: &Deci
     );
 }
 
-fn mark(out: &mut String, frame: &Frame, at: Timestamp, colour: &str, word: &str) {
+/// Which room is taken above the axes: from where to where, and by which word, in each row.
+#[derive(Debug, Default)]
+struct Labels([Vec<(f64, f64, String)>; ROWS]);
+
+impl Labels {
+    /// The height at which there is room for `word` at `x`. `None` where there is none, or where the same word
+    /// stands already: its line tells the rest.
+    fn place(&mut self, x: f64, word: &str) -> Option<f64> {
+        let letters = u32::try_from(word.chars().count()).unwrap_or(u32::MAX);
+        let (from, until) = (x, x + LETTER * f64::from(letters + 1));
+        let meets = |taken: &&(f64, f64, String)| taken.0 < until && from < taken.1;
+        if self
+            .0
+            .iter()
+            .flatten()
+            .filter(meets)
+            .any(|taken| taken.2 == word)
+        {
+            return None;
+        }
+        let row = self
+            .0
+            .iter()
+            .position(|row| !row.iter().any(|taken| meets(&taken)))?;
+        self.0[row].push((from, until, word.to_owned()));
+        let [_, top, _, _] = MARGIN;
+        let up = ROW * f64::from(u32::try_from(row).unwrap_or(u32::MAX));
+        Some(top - 4.0 - up)
+    }
+}
+
+fn mark(
+    out: &mut String,
+    (frame, labels): (&Frame, &mut Labels),
+    at: Timestamp,
+    colour: &str,
+    word: &str,
+) {
     let [_, top, _, bottom] = MARGIN;
     let x = frame.x(at);
     let _ = writeln!(
         out,
         "<line x1=\"{x:.1}\" y1=\"{top}\" x2=\"{x:.1}\" y2=\"{}\" stroke=\"{colour}\" \
-         stroke-dasharray=\"4,3\"><title>{}: {}</title></line>\
-         <text x=\"{x:.1}\" y=\"{}\" fill=\"{colour}\" font-size=\"10\">{}</text>",
+         stroke-dasharray=\"4,3\"><title>{}: {}</title></line>",
         HEIGHT - bottom,
         escape(word),
         date_time(&at.to_string()),
-        top - 3.0,
-        escape(word)
     );
+    if let Some(y) = labels.place(x, word) {
+        let _ = writeln!(
+            out,
+            "<text x=\"{x:.1}\" y=\"{y}\" fill=\"{colour}\" font-size=\"10\">{}</text>",
+            escape(word)
+        );
+    }
 }
 
 #[cfg(test)]
@@ -367,6 +419,18 @@ mod tests {
         assert_eq!(high, 3.0);
         let instants: Vec<Timestamp> = track.stretches.iter().map(|s| s.at).collect();
         assert!(instants.is_sorted());
+    }
+
+    #[test]
+    fn labels_stand_beside_or_above_each_other_and_are_left_out_where_there_is_no_room() {
+        let mut labels = Labels::default();
+        let first = labels.place(100.0, "failover").unwrap();
+        assert_eq!(labels.place(110.0, "failover"), None, "it stands there");
+        let above = labels.place(110.0, "cool-down").unwrap();
+        assert!(above < first - 10.0);
+        assert!(labels.place(90.0, "alert").unwrap() < above - 10.0);
+        assert_eq!(labels.place(105.0, "harm"), None, "all rows are taken");
+        assert_eq!(labels.place(300.0, "failover"), Some(first));
     }
 
     #[test]
