@@ -437,3 +437,16 @@ async fn every_property_that_moved_gets_a_plot_with_its_decisions_and_harm() {
     }
     assert!(!drawn.contains("NaN") && !drawn.contains("inf"));
 }
+
+#[tokio::test]
+async fn no_answer_depends_on_the_number_of_threads() {
+    for file in ["ramp.toml", "rollout.toml"] {
+        let file = example(file);
+        let alone = document(&["--scenario", &file, "--jobs", "1"]).await;
+        assert!(!alone["decisions"].as_array().unwrap().is_empty());
+        for jobs in ["2", "5"] {
+            let shared = document(&["--scenario", &file, "--jobs", jobs]).await;
+            assert_eq!(shared, alone, "{file} on {jobs}");
+        }
+    }
+}

@@ -70,7 +70,7 @@ pub struct SimulateArgs {
         value_parser = parse_risk
     )]
     pub what_if: Vec<RiskTolerance>,
-    /// How many of these at once; changes no answer [default: as many as there are processors]
+    /// On how many threads; changes no answer [default: as many as there are processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: Option<u16>,
     /// Every notable decision, not only those that matter most

@@ -2,6 +2,7 @@
 
 use super::{Entry, Replay, Replayed, Setting, Step};
 use crate::fleet::{Drifts, drifting, remembered_for};
+use crate::watch::Workers;
 
 /// A fleet under replay.
 #[derive(Debug)]
@@ -16,6 +17,15 @@ impl<'a> Fleet<'a> {
         Self {
             replays: settings.iter().map(Replay::new).collect(),
             drifts: Drifts::default(),
+        }
+    }
+
+    /// The same, whoever does the work; see [`Replay::by`].
+    #[must_use]
+    pub fn by(self, workers: &'a dyn Workers) -> Self {
+        Self {
+            replays: self.replays.into_iter().map(|r| r.by(workers)).collect(),
+            ..self
         }
     }
 

@@ -33,8 +33,8 @@ use crate::property::{Probe, Severity, Value};
 use crate::reason::Reason;
 use crate::state::{Phase, State};
 use crate::time::Timestamp;
-use crate::watch::Watch;
 use crate::watch::refit::Course;
+use crate::watch::{InTurn, Watch, Workers};
 
 /// What is replayed against.
 #[derive(Clone, Copy, Debug)]
@@ -156,6 +156,7 @@ impl Entry {
 #[derive(Debug)]
 pub struct Replay<'a> {
     setting: &'a Setting<'a>,
+    workers: &'a dyn Workers,
     /// The approved values, as they stand now.
     baseline: Baseline,
     /// The instant of the last entry, or of a saga's end since; `None` before the first.
@@ -190,6 +191,7 @@ impl<'a> Replay<'a> {
     pub fn new(setting: &'a Setting<'a>) -> Self {
         Self {
             setting,
+            workers: &InTurn,
             baseline: setting.baseline.clone(),
             now: None,
             watch: Watch::new(setting.policy),
@@ -211,6 +213,12 @@ impl<'a> Replay<'a> {
             decision: None,
             out: Replayed::default(),
         }
+    }
+
+    /// The same, whoever does the work: what comes of it does not depend on that.
+    #[must_use]
+    pub fn by(self, workers: &'a dyn Workers) -> Self {
+        Self { workers, ..self }
     }
 
     /// Takes the next entry. `None` for one that does not come in order of time: it is passed over.
@@ -317,7 +325,8 @@ impl<'a> Replay<'a> {
         let Setting {
             policy, factory, ..
         } = *self.setting;
-        let outlooks = self.watch.assess(policy, &self.baseline, &probe, factory);
+        let outlooks =
+            (self.watch).assess_by(self.workers, policy, &self.baseline, &probe, factory);
         self.course.push(at, &outlooks);
         // In a record there is no background: what the daemon does within seconds is done at once.
         self.watch.refit_now(&self.course);

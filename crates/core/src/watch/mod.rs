@@ -9,10 +9,12 @@
 //!
 //! How it survives a restart is in [`learned`], how models are refitted beside it in [`refit`].
 
+mod jobs;
 pub mod learned;
 pub mod refit;
 mod roster;
 
+use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -29,6 +31,7 @@ use crate::property::{Observed, Origin, Probe, Severity};
 use crate::surprise::{self, Expected, Surprise};
 use crate::time::Timestamp;
 
+pub use self::jobs::{InTurn, Job, Workers};
 use self::learned::Keeping;
 use self::refit::Refitting;
 use self::roster::Roster;
@@ -131,6 +134,18 @@ impl Watch {
         probe: &Probe,
         factory: &dyn ForecasterFactory,
     ) -> Vec<PropertyOutlook> {
+        self.assess_by(&InTurn, policy, baseline, probe, factory)
+    }
+
+    /// The same, whoever does the work.
+    pub fn assess_by(
+        &mut self,
+        workers: &dyn Workers,
+        policy: &Policy,
+        baseline: &Baseline,
+        probe: &Probe,
+        factory: &dyn ForecasterFactory,
+    ) -> Vec<PropertyOutlook> {
         if self.roster.renew(policy, baseline, probe) {
             self.forget_others();
         }
@@ -141,7 +156,7 @@ impl Watch {
             ..
         } = self;
         let fresh = |path: &PropertyPath| Tracker::new(factory.forecaster(grid, seed(path)));
-        let mut outlooks = Vec::with_capacity(roster.len());
+        let mut ones = Vec::with_capacity(roster.len());
         for (watched, approved, found) in roster.side_by_side(baseline, probe) {
             let rule = watched.rule(policy);
             if rule.is_some_and(|rule| rule.ignore)
@@ -149,13 +164,7 @@ impl Watch {
             {
                 continue;
             }
-            let tracker = match trackers.get_mut(&watched.path) {
-                Some(tracker) => tracker,
-                None => {
-                    (trackers.entry(watched.path.clone())).or_insert_with(|| fresh(&watched.path))
-                }
-            };
-            let one = One {
+            ones.push(One {
                 policy,
                 rule,
                 learned: baseline.learned.get(&watched.path).copied(),
@@ -163,11 +172,14 @@ impl Watch {
                 at: probe.at,
                 approved,
                 found,
-            };
-            outlooks.push(one.assess(tracker, || fresh(&watched.path)));
+            });
         }
+        for one in jobs::without(&ones, trackers) {
+            trackers.insert(one.path.clone(), fresh(one.path));
+        }
+        let mut outlooks = jobs::run(ones, trackers, &fresh, workers);
         keep_company(&mut outlooks, together_within(policy));
-        outlooks.sort_by(|a, b| urgency(b).total_cmp(&urgency(a)));
+        outlooks.sort_by_cached_key(|outlook| Reverse(Urgency(urgency(outlook))));
         outlooks
     }
 
@@ -229,6 +241,7 @@ impl Watch {
 }
 
 /// One property at one probe.
+#[derive(Clone, Copy, Debug)]
 struct One<'a> {
     policy: &'a Policy,
     rule: Option<&'a PropertyRule>,
@@ -434,6 +447,30 @@ fn breach(
         harm_after,
     })
 }
+
+/// A number in its total order.
+#[derive(Clone, Copy, Debug)]
+struct Urgency(f64);
+
+impl Ord for Urgency {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+impl PartialOrd for Urgency {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Urgency {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Urgency {}
 
 /// Orders outlooks: what breaches before what does not, then by severity, what is observed before what
 /// is predicted, sooner before later; the rest by how far the deviation has gone in its band.

@@ -12,6 +12,7 @@ use evenkeel_core::policy::{Mode, Policy, PropertyRule, RiskTolerance, Tolerance
 use evenkeel_core::property::{Observed, Severity, Value};
 use evenkeel_core::reason::Reason;
 use evenkeel_core::replay::{Assumed, Entry, Fleet, Replay, Replayed, Setting, replay};
+use evenkeel_core::watch::{Job, Workers};
 use proptest::prelude::*;
 
 use crate::case::*;
@@ -154,7 +155,46 @@ fn what_is_out_of_order_is_passed_over_and_nothing_gives_nothing() {
     assert_eq!(run(&policy(), Outcome::Done, vec![]), Replayed::default());
 }
 
+/// Begins with the last job, does every second one twice, and leaves the first undone.
+#[derive(Debug)]
+struct Unruly;
+
+impl Workers for Unruly {
+    fn each(&self, jobs: &mut [&mut Job<'_>]) {
+        let wanted = jobs.iter_mut().skip(1).rev();
+        wanted.for_each(|job| job.run());
+        jobs.iter_mut().step_by(2).skip(1).for_each(|job| job.run());
+    }
+}
+
 proptest! {
+    #[test]
+    fn no_decision_depends_on_who_does_the_work(
+        moves in proptest::collection::vec(proptest::array::uniform3(-60.0_f64..80.0), 20..80),
+    ) {
+        let mut levels = [400.0; 3];
+        let entries = moves.iter().zip(0..).map(|(steps, i)| {
+            let Entry::Probed(mut probe) = probe(10 * i, 400.0) else { unreachable!("it is one") };
+            for ((level, step), path) in levels.iter_mut().zip(steps).zip(["pool", "a", "z"]) {
+                *level += step;
+                probe.properties.insert(path.into(), Observed::configuration(Value::Number(*level)));
+            }
+            Entry::Probed(probe)
+        });
+        let entries: Vec<Entry> = entries.collect();
+        let (resource, policy, baseline) = ("web".into(), policy(), baseline());
+        let setting = Setting {
+            resource: &resource,
+            policy: &policy,
+            baseline: &baseline,
+            factory: &STRAIGHT,
+            assumed: assumed(Outcome::Done),
+        };
+        let mut shared = Replay::new(&setting).by(&Unruly);
+        entries.iter().for_each(|entry| { shared.take(entry.clone()); });
+        prop_assert_eq!(shared.finish(), replay(&setting, entries));
+    }
+
     #[test]
     fn a_higher_risk_tolerance_never_fails_over_earlier(
         r in 0.0_f64..1.0,

@@ -18,7 +18,7 @@ use std::thread;
 use evenkeel_core::policy::{Policy, RiskTolerance};
 
 use self::report::{Answer, Document, Row, Settings};
-use self::run::{How, Outcome, Variant};
+use self::run::{Outcome, Running, Variant};
 use self::source::{Origin, Subject};
 use crate::args::SimulateArgs;
 use crate::error::CliError;
@@ -33,7 +33,7 @@ pub(super) async fn simulate(
 ) -> Result<(), CliError> {
     let (source, subjects) = read(session, args).await?;
     let variants = variants(&subjects, args)?;
-    let outcome = replay(session, &subjects, &variants, args);
+    let outcome = replay(session, &subjects, &variants, args)?;
     if let (Some(directory), Some(ran)) = (&args.plot, outcome.runs.first()) {
         plot::write(directory, &subjects, ran, &outcome.harms)?;
     }
@@ -101,12 +101,12 @@ fn replay(
     subjects: &[Subject],
     variants: &[Variant],
     args: &SimulateArgs,
-) -> Outcome {
+) -> Result<Outcome, CliError> {
     let jobs = args.jobs.map_or_else(
         || thread::available_parallelism().map_or(1, usize::from),
         usize::from,
     );
-    let how = How {
+    let running = Running {
         jobs,
         tracked: args.plot.is_some(),
     };
@@ -123,7 +123,7 @@ fn replay(
         }
     };
     progress(0);
-    let outcome = run::run(subjects, variants, how, &mut progress);
+    let outcome = run::run(subjects, variants, running, &mut progress);
     if shown {
         let _ = write!(session.err, "\r\x1b[K");
     }

@@ -1,22 +1,23 @@
 //! Replays on threads: several policies side by side, each over all resources in step.
 //!
-//! Entries are made on a thread of their own, so that making them and deciding on them overlap. No
-//! answer depends on the number of threads.
+//! Entries are made on a thread of their own, so that making them and deciding on them overlap. Threads that
+//! no policy needs share the properties of one probe. No answer depends on the number of threads.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use evenkeel_core::policy::Policy;
 use evenkeel_core::replay::{Entry, Fleet, Replayed, Setting};
+use evenkeel_core::watch::{InTurn, Job, Workers};
 use evenkeel_core::{PropertyPath, Timestamp};
 use evenkeel_forecast::MixtureFactory;
 
 use super::plot::{Tracks, follow};
 use super::source::{Harm, Subject};
+use crate::error::CliError;
 
 /// Entries that are handed over at once.
 const BATCH: usize = 256;
@@ -37,8 +38,8 @@ pub(super) struct Ran {
 
 /// How the replays are made.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct How {
-    /// So many at once.
+pub(super) struct Running {
+    /// On so many threads.
     pub(super) jobs: usize,
     /// Whether tracks are kept for plots.
     pub(super) tracked: bool,
@@ -54,36 +55,65 @@ pub(super) struct Outcome {
 /// One policy for each subject.
 pub(super) type Variant = Vec<Policy>;
 
+/// The threads of the pool that it is called on.
+#[derive(Debug)]
+struct Pooled;
+
+impl Workers for Pooled {
+    fn each(&self, jobs: &mut [&mut Job<'_>]) {
+        match jobs {
+            [] => {}
+            [job] => job.run(),
+            [..] => {
+                let (some, others) = jobs.split_at_mut(jobs.len() / 2);
+                rayon_core::join(|| self.each(some), || self.each(others));
+            }
+        }
+    }
+}
+
 /// Replays the subjects once by each variant. `progress` is told how many entries of
 /// all were decided on.
 pub(super) fn run(
     subjects: &[Subject],
     variants: &[Variant],
-    how: How,
+    running: Running,
     progress: &mut dyn FnMut(u64),
-) -> Outcome {
-    let next = AtomicUsize::new(0);
+) -> Result<Outcome, CliError> {
+    let threads = rayon_core::ThreadPoolBuilder::new()
+        .num_threads(running.jobs.max(1))
+        .build()
+        .map_err(|error| CliError::Failed(format!("cannot start threads: {error}")))?;
+    // Where there is a policy for every thread, none has time for the properties of another.
+    let workers: &dyn Workers = if variants.len() < running.jobs {
+        &Pooled
+    } else {
+        &InTurn
+    };
     let places: Vec<Mutex<Option<Ran>>> = variants.iter().map(|_| Mutex::new(None)).collect();
-    let (tell, told) = mpsc::channel();
+    let (tell, told) = mpsc::channel::<u64>();
     let work = |tell: mpsc::Sender<u64>| {
-        while let Some((variant, place)) = {
-            let mine = next.fetch_add(1, Ordering::Relaxed);
-            variants.get(mine).zip(places.get(mine))
-        } {
-            let ran = one(subjects, variant, how.tracked, &mut |entries| {
-                // Nobody listens any more only if the whole command is being given up.
-                let _ = tell.send(entries);
-            });
-            *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(ran);
-        }
+        threads.scope(|scope| {
+            for (variant, place) in variants.iter().zip(&places) {
+                let tell = tell.clone();
+                scope.spawn(move |_| {
+                    let ran = one(
+                        subjects,
+                        variant,
+                        (running.tracked, workers),
+                        &mut |entries| {
+                            // Nobody listens any more only if the whole command is being given up.
+                            let _ = tell.send(entries);
+                        },
+                    );
+                    *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(ran);
+                });
+            }
+        });
     };
     let harms = thread::scope(|scope| {
         let harms = scope.spawn(|| subjects.iter().map(Subject::harms).collect());
-        for _ in 0..how.jobs.clamp(1, variants.len().max(1)) {
-            let tell = tell.clone();
-            scope.spawn(|| work(tell));
-        }
-        drop(tell);
+        scope.spawn(|| work(tell));
         let mut done = 0;
         for entries in told {
             done += entries;
@@ -98,14 +128,14 @@ pub(super) fn run(
         .into_iter()
         .filter_map(|place| place.into_inner().unwrap_or_else(PoisonError::into_inner))
         .collect();
-    Outcome { runs, harms }
+    Ok(Outcome { runs, harms })
 }
 
 /// Replays all subjects in step, each by its policy. `taken` is told of entries as they were decided on.
 fn one(
     subjects: &[Subject],
     policies: &[Policy],
-    tracked: bool,
+    (tracked, workers): (bool, &dyn Workers),
     taken: &mut dyn FnMut(u64),
 ) -> Ran {
     let factory = MixtureFactory::default();
@@ -118,7 +148,7 @@ fn one(
             assumed: subject.assumed,
         })
         .collect();
-    let mut fleet = Fleet::new(&settings);
+    let mut fleet = Fleet::new(&settings).by(workers);
     let mut span: Option<(Timestamp, Timestamp)> = None;
     let mut tracks = vec![Tracks::new(); if tracked { subjects.len() } else { 0 }];
     thread::scope(|scope| {
