@@ -263,7 +263,10 @@ impl Engine {
         }
         let weights = self.weights_at_anchors();
         let ahead: Vec<u32> = wanted.iter().map(|i| self.anchors[*i].steps).collect();
-        for (index, experts) in wanted.into_iter().zip(self.say(&ahead, grid)) {
+        for (index, experts) in wanted
+            .into_iter()
+            .zip(self.say(&ahead, self.speaking(), grid))
+        {
             let said = Said {
                 origin: self.last_value - self.zero,
                 awake: self.speaking().is_some(),
@@ -287,7 +290,13 @@ impl Engine {
             .collect();
         let bounds = self.possible.bounds();
         let mut result = Vec::with_capacity(grid.len());
-        for (index, said) in self.say(grid.steps(), grid).into_iter().enumerate() {
+        // Without a weight nobody would hear the committee.
+        let asks = beliefs
+            .iter()
+            .any(|belief| belief.weights[COMMITTEE] != 0.0);
+        let committee = self.speaking().filter(|_| asks);
+        let said = self.say(grid.steps(), committee, grid);
+        for (index, said) in said.into_iter().enumerate() {
             let belief = self.belief_at(index, &beliefs);
             let mixture = self.widened(combine(&belief.weights, &said));
             let place = Place {
@@ -300,8 +309,14 @@ impl Engine {
         result
     }
 
-    /// What every expert says at each of the steps `ahead` (rising), counted from zero's value.
-    fn say(&self, ahead: &[u32], grid: &HorizonGrid) -> Vec<[Moments; EXPERTS]> {
+    /// What every expert says at each of the steps `ahead` (rising), counted from zero's value; the committee if
+    /// it is asked.
+    fn say(
+        &self,
+        ahead: &[u32],
+        committee: Option<&Committee>,
+        grid: &HorizonGrid,
+    ) -> Vec<[Moments; EXPERTS]> {
         let mut all: Vec<[Moments; EXPERTS]> = ahead
             .iter()
             .map(|steps| {
@@ -313,7 +328,7 @@ impl Engine {
                 })
             })
             .collect();
-        if let Some(committee) = self.speaking() {
+        if let Some(committee) = committee {
             let mut said = vec![Moments::default(); ahead.len()];
             committee.predict(ahead, &mut said);
             for (slot, moments) in all.iter_mut().zip(said) {

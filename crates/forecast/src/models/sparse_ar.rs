@@ -126,11 +126,14 @@ impl Past {
         self.values.push(((value - self.zero) / self.unit) as f32);
     }
 
-    fn last(&self, count: usize) -> impl Iterator<Item = f64> + '_ {
-        let from = self.values.len().saturating_sub(count);
-        self.values[from..]
-            .iter()
-            .map(|v| self.zero + self.unit * f64::from(*v))
+    /// The last `count` values, or as many as there are, as they are kept.
+    fn last(&self, count: usize) -> &[f32] {
+        &self.values[self.values.len().saturating_sub(count)..]
+    }
+
+    /// What is kept, in the unit of the series.
+    fn value(&self, kept: f32) -> f64 {
+        self.zero + self.unit * f64::from(kept)
     }
 }
 
@@ -215,33 +218,31 @@ impl SparseAr {
 
     /// Mean and variance at each of `steps` (rising) after the last value of `past`. `path` is scratch.
     pub fn predict(&self, past: &Past, steps: &[u32], path: &mut Vec<f64>, out: &mut [Moments]) {
-        path.clear();
-        let memory = self.memory();
-        match self.scale {
-            Scale::Linear => path.extend(past.last(memory)),
-            Scale::Logarithmic => {
-                let least = self.range.0.exp() * 1e-3;
-                path.extend(past.last(memory).map(|v| v.max(least).ln()));
-            }
-        }
-        let mean = 0.5 * (self.range.0 + self.range.1);
-        while path.len() < memory {
-            path.insert(0, mean);
-        }
-        let (low, high) = self.bounds(path);
         let reach = steps.last().map_or(0, |step| *step as usize);
-        for _ in 0..reach {
-            let end = path.len();
-            let mut next = self.intercept;
-            // The newest value comes last: all else can be added up while it is still being worked out.
-            for (lag, coefficient) in self.lags.iter().zip(&self.coefficients).rev() {
-                next += coefficient * path[end - usize::from(*lag)];
+        let (low, high) = self.recall(past, reach, path);
+        let memory = path.len();
+        path.resize(memory + reach, self.intercept);
+        // The values at lags beyond the reach are known already, for all steps at once.
+        let near = self.lags.partition_point(|lag| usize::from(*lag) < reach);
+        let (known, ahead) = path.split_at_mut(memory);
+        let (far_lags, far_coefficients) = (&self.lags[near..], &self.coefficients[near..]);
+        for (lag, coefficient) in far_lags.iter().zip(far_coefficients).rev() {
+            for (next, value) in ahead.iter_mut().zip(&known[memory - usize::from(*lag)..]) {
+                *next += coefficient * value;
             }
-            path.push(next.clamp(low, high));
+        }
+        let (lags, coefficients) = (&self.lags[..near], &self.coefficients[..near]);
+        for now in memory..memory + reach {
+            let mut next = path[now];
+            // The newest value comes last: all else can be added up while it is still being worked out.
+            for (lag, coefficient) in lags.iter().zip(coefficients).rev() {
+                next += coefficient * path[now - usize::from(*lag)];
+            }
+            path[now] = next.clamp(low, high);
         }
         for (step, moments) in steps.iter().zip(out) {
             let index = (*step).max(1) as usize - 1;
-            let centre = path[path.len() - reach + index];
+            let centre = path[memory + index];
             let grown = self.growth[index.min(self.growth.len() - 1)];
             let variance = self.variance * f64::from(grown).powi(2);
             *moments = match self.scale {
@@ -261,12 +262,38 @@ impl SparseAr {
         }
     }
 
-    /// How far a mean may go on the scale of the recursion: where the series has been, and with a season a
-    /// little further. An autoregression that is nearly a random walk finds its mean by extrapolation, far
-    /// from anything seen, and would run towards it with confidence. Going where the series never was is
-    /// for the trending models, which first ask for evidence.
-    fn bounds(&self, recent: &[f64]) -> (f64, f64) {
-        let (low, high) = range_of(recent, self.range);
+    /// Puts the last values (as many as the memory is long) into `path`, on the scale of the recursion: those
+    /// that the next `reach` steps look back at. Gives the bounds of means.
+    fn recall(&self, past: &Past, reach: usize, path: &mut Vec<f64>) -> (f64, f64) {
+        let memory = self.memory();
+        let recent = past.last(memory);
+        let least = self.range.0.exp() * 1e-3;
+        let scaled = |value: f32| match self.scale {
+            Scale::Linear => past.value(value),
+            Scale::Logarithmic => past.value(value).max(least).ln(),
+        };
+        path.clear();
+        path.resize(memory, 0.5 * (self.range.0 + self.range.1));
+        let before = memory - recent.len();
+        let mut done = before;
+        for lag in self.lags.iter().rev().map(|lag| usize::from(*lag)) {
+            let from = done.max(memory - lag);
+            let until = memory.min(memory - lag + reach);
+            for index in from..until {
+                path[index] = scaled(recent[index - before]);
+            }
+            done = done.max(until);
+        }
+        let (low, high) = range_of(recent);
+        self.bounds(scaled(low), scaled(high))
+    }
+
+    /// How far a mean may go on the scale of the recursion: where the series has been, lately between `lowest` and
+    /// `highest`, and with a season a little further. An autoregression that is nearly a random walk finds its mean by
+    /// extrapolation, far from anything seen, and would run towards it with confidence. Going where the series
+    /// never was is for the trending models, which first ask for evidence.
+    fn bounds(&self, lowest: f64, highest: f64) -> (f64, f64) {
+        let (low, high) = (self.range.0.min(lowest), self.range.1.max(highest));
         let beyond = if self.memory() > SEASONAL_FROM {
             BEYOND * (high - low)
         } else {
@@ -308,22 +335,28 @@ impl SparseAr {
     }
 }
 
-/// The range of `values` and of what `known` spans. Eight at once, which do not wait for each other.
-fn range_of(values: &[f64], known: (f64, f64)) -> (f64, f64) {
+/// The range of `values`; what is no number has no part in it.
+fn range_of(values: &[f32]) -> (f32, f32) {
+    let lower = |a: f32, b: f32| if b < a { b } else { a };
+    let higher = |a: f32, b: f32| if b > a { b } else { a };
+    (
+        outermost(values, f32::INFINITY, lower),
+        outermost(values, f32::NEG_INFINITY, higher),
+    )
+}
+
+/// Folds `values` into one. Eight at once, which do not wait for each other.
+fn outermost(values: &[f32], first: f32, further: impl Fn(f32, f32) -> f32) -> f32 {
     const LANES: usize = 8;
-    let lower = |a: f64, b: f64| if b < a { b } else { a };
-    let higher = |a: f64, b: f64| if b > a { b } else { a };
-    let (mut low, mut high) = ([known.0; LANES], [known.1; LANES]);
+    let mut folded = [first; LANES];
     let (lanes, rest) = values.as_chunks::<LANES>();
     for some in lanes {
         for lane in 0..LANES {
-            low[lane] = lower(low[lane], some[lane]);
-            high[lane] = higher(high[lane], some[lane]);
+            folded[lane] = further(folded[lane], some[lane]);
         }
     }
-    let all_low = low.into_iter().chain(rest.iter().copied());
-    let all_high = high.into_iter().chain(rest.iter().copied());
-    (all_low.fold(known.0, lower), all_high.fold(known.1, higher))
+    let all = folded.into_iter().chain(rest.iter().copied());
+    all.fold(first, further)
 }
 
 fn name(shape: &Shape) -> String {
@@ -659,7 +692,7 @@ mod tests {
             let (first, rest) = values.split_at(count / 2 + 1);
             let mut past = Past::new(first, keep);
             rest.iter().for_each(|value| past.push(*value));
-            let kept: Vec<f64> = past.last(keep).collect();
+            let kept: Vec<f64> = past.last(keep).iter().map(|v| past.value(*v)).collect();
             let expected = &values[count.saturating_sub(keep.min(kept.len()))..];
             prop_assert!(kept.len() >= keep.min(count));
             for (a, b) in kept.iter().zip(expected) {
