@@ -22,13 +22,26 @@ const NONE_UP_TO: f64 = 2.5;
 const CERTAIN_FROM: f64 = 6.0;
 
 /// Differences of block means at one size.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Blocks {
     sum: f64,
     count: u32,
-    previous: Option<f64>,
+    /// The mean of the block before; not a number before the first. (An option would take eight bytes more.)
+    previous: f64,
     drift: f64,
     squares: f64,
+}
+
+impl Default for Blocks {
+    fn default() -> Self {
+        Self {
+            sum: 0.0,
+            count: 0,
+            previous: f64::NAN,
+            drift: 0.0,
+            squares: 0.0,
+        }
+    }
 }
 
 impl Blocks {
@@ -39,12 +52,12 @@ impl Blocks {
             return;
         }
         let mean = self.sum / f64::from(size);
-        if let Some(previous) = self.previous {
-            let difference = mean - previous;
+        let difference = mean - self.previous;
+        if !difference.is_nan() {
             self.drift = MEMORY * self.drift + difference;
             self.squares = MEMORY * MEMORY * self.squares + difference * difference;
         }
-        self.previous = Some(mean);
+        self.previous = mean;
         (self.sum, self.count) = (0.0, 0);
     }
 

@@ -81,6 +81,29 @@ fn a_staircase_is_foreseen_at_the_latest_half_way() {
     }
 }
 
+/// As the daemon runs it: fitted anew whenever that is due. The season that a fit may see in regular stairs,
+/// and the committee that it seats, must not keep the forecast where the series has been.
+#[test]
+fn a_slow_staircase_is_foreseen_before_its_last_steps() {
+    for (calm, period) in [(40, 16), (300, 16), (300, 32), (300, 64)] {
+        let mut mixture = mixture(u64::from(period) * 15);
+        let mut known = Vec::new();
+        for (index, value) in staircase(calm, period).enumerate() {
+            mixture.observe(at(index), value);
+            known.push((at(index), value));
+            if mixture.wants_refit().is_some() {
+                mixture.refit(&known);
+            }
+            // The first value above 1 comes with the seventeenth step.
+            if index >= calm + 12 * period as usize {
+                let risk = risk(&mixture.forecast().unwrap());
+                let case = format!("calm {calm}, period {period}, value {value}");
+                assert!(risk >= 0.85, "{case}: risk {risk}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_ramp_in_noise_is_foreseen_in_time() {
     let mut in_good_time = 0;

@@ -5,9 +5,10 @@
 //! anew to all of it. From then on each is updated by one observation at a time, and to the mixture
 //! (`crate::engine`) the committee is one model among others, which it may prefer or not.
 //!
-//! A committee does not go where the series has never been (with a season: not much further). A fit that
-//! saw a stretch of a random walk extrapolates it with confidence; going on in a direction is for the
-//! trending models of the pool, which first ask for evidence (`crate::trend`).
+//! By itself a committee does not go where the series has never been (with a season: not much further). A fit
+//! that saw a stretch of a random walk extrapolates it with confidence; going on in a direction is for the
+//! trending models of the pool, which first ask for evidence (`crate::trend`). So far as these go on it,
+//! the committee may go too.
 //!
 //! A member that shares the network of all series speaks only while it has that network ([`Committee::wake`]);
 //! without it, its weight is the others'.
@@ -67,9 +68,12 @@ impl Committee {
 
     /// Mean and variance at each of `steps` (rising) after the last update. Disagreement between members
     /// is part of the variance. While nobody speaks it is where the series has been.
-    pub fn predict(&self, steps: &[u32], out: &mut [Moments]) {
+    ///
+    /// `opened` is, for each step, the stretch into which there is evidence of a trend; empty where there is
+    /// none at all.
+    pub fn predict(&self, steps: &[u32], opened: &[(f64, f64)], out: &mut [Moments]) {
         if self.is_anyone_silent() {
-            return self.without_silent().predict(steps, out);
+            return self.without_silent().predict(steps, opened, out);
         }
         if self.seats.is_empty() {
             let (low, high) = self.range;
@@ -88,8 +92,10 @@ impl Committee {
         let mut first = Vec::with_capacity(steps.len());
         for (index, seat) in self.seats.iter().enumerate() {
             seat.member.predict(&self.past, steps, &mut path, &mut said);
-            said.iter_mut()
-                .for_each(|m| m.mean = m.mean.clamp(low, high));
+            for (slot, moments) in said.iter_mut().enumerate() {
+                let (from, to) = opened.get(slot).copied().unwrap_or((low, high));
+                moments.mean = moments.mean.clamp(low.min(from), high.max(to));
+            }
             if index == 0 {
                 first.extend(said.iter().map(|m| m.mean));
                 out.fill(Moments::default());
@@ -184,7 +190,7 @@ impl Committee {
 
     fn expected_next(&self) -> f64 {
         let mut next = [Moments::default()];
-        self.predict(&[1], &mut next);
+        self.predict(&[1], &[], &mut next);
         next[0].mean
     }
 
@@ -224,7 +230,7 @@ mod tests {
 
     fn predict(committee: &Committee) -> Vec<Moments> {
         let mut out = vec![Moments::default(); STEPS.len()];
-        committee.predict(&STEPS, &mut out);
+        committee.predict(&STEPS, &[], &mut out);
         out
     }
 
@@ -270,6 +276,30 @@ mod tests {
             error < 0.25,
             "the noise is 0.2, the error twelve hours ahead {error}"
         );
+    }
+
+    #[test]
+    fn it_goes_where_the_series_never_was_only_so_far_as_a_trend_opens_the_way() {
+        let slope: Vec<f64> = (0..400).map(|i| f64::from(i) * 0.5).collect();
+        let committee = Election::hold(&slope, &[], &STEPS, &STEPS, None)
+            .unwrap()
+            .committee();
+        let said = |opened: &[(f64, f64)]| {
+            let mut out = vec![Moments::default(); STEPS.len()];
+            committee.predict(&STEPS, opened, &mut out);
+            out[3].mean
+        };
+        // The range ends at 199.5; the slope would be at 211.5.
+        assert!(said(&[]) <= 199.5 + 1e-6, "{}", said(&[]));
+        let half_way = [
+            (199.5, 199.5),
+            (199.5, 200.0),
+            (199.5, 202.0),
+            (199.5, 205.0),
+        ];
+        assert!((said(&half_way) - 205.0).abs() < 1.0, "{}", said(&half_way));
+        let down = [(100.0, 199.5); 4];
+        assert_eq!(said(&down), said(&[]));
     }
 
     #[test]

@@ -5,15 +5,17 @@
 //! heard only so far as there is a trend old enough, and a horizon between two anchors takes its belief from
 //! both in proportion.
 
-use evenkeel_core::forecast::MEDIAN;
+use std::time::Duration;
+
+use evenkeel_core::forecast::{HorizonGrid, MEDIAN};
 use evenkeel_core::time::Timestamp;
 
 use super::Engine;
 use super::possible::Bounds;
 use crate::conformal::PerLevel;
-use crate::experts::{COMMITTEE, PerExpert};
+use crate::experts::{COMMITTEE, EXPERTS, PerExpert};
 use crate::horizon::Anchor;
-use crate::models::Continuation;
+use crate::models::{Continuation, Moments};
 
 /// A trend is carried on in full up to so many times its age, and less beyond: six points in a row are
 /// no reason to be sure of the next two hundred, whatever their fit.
@@ -85,17 +87,48 @@ impl Engine {
     /// The weights at every anchor: learned, handed on from shorter to longer horizons, and those of
     /// trending models only so far as there is a trend old enough to be carried on so far.
     pub(super) fn weights_at_anchors(&self) -> Vec<PerExpert> {
-        let strength = self.trend.strength();
         let mut learned: Option<PerExpert> = None;
         let mut result = Vec::with_capacity(self.anchors.len());
         for anchor in &self.anchors {
             let weights = anchor.weights(learned.as_ref());
             learned = Some(weights);
-            let reach = CARRIED_ON * self.last_at.since(self.regime_began()).as_secs_f64();
-            let carried = (reach / anchor.span().as_secs_f64()).min(1.0).powi(2);
-            result.push(self.gated(weights, strength * carried));
+            result.push(self.gated(weights, self.trending(anchor.span())));
         }
         result
+    }
+
+    /// How much a trend is believed `span` ahead, from 0 to 1: so far as there is one, and it is old enough.
+    fn trending(&self, span: Duration) -> f64 {
+        let reach = CARRIED_ON * self.last_at.since(self.regime_began()).as_secs_f64();
+        let carried = (reach / span.as_secs_f64()).min(1.0).powi(2);
+        self.trend.strength() * carried
+    }
+
+    /// At each of the steps `ahead` the stretch between the last value and where the trending models are,
+    /// of which `said` tells, so far as a trend is believed; empty while there is none.
+    pub(super) fn opened_by_trend(
+        &self,
+        ahead: &[u32],
+        said: &[[Moments; EXPERTS]],
+        grid: &HorizonGrid,
+    ) -> Vec<(f64, f64)> {
+        if self.trend.strength() == 0.0 {
+            return Vec::new();
+        }
+        let models = self.pool.models();
+        let open = |(steps, said): (&u32, &[Moments; EXPERTS])| {
+            let believed = self.trending(grid.step() * *steps);
+            let mut stretch = (self.last_value, self.last_value);
+            for (model, moments) in models.iter().zip(said) {
+                if model.continuation() == Continuation::Trending {
+                    let way = self.zero + moments.mean - self.last_value;
+                    let end = self.last_value + believed * way;
+                    stretch = (stretch.0.min(end), stretch.1.max(end));
+                }
+            }
+            stretch
+        };
+        ahead.iter().zip(said).map(open).collect()
     }
 
     fn regime_began(&self) -> Timestamp {
@@ -140,8 +173,6 @@ fn finite(value: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::tests::engine;
     use super::*;
     use crate::experts::PRIOR;

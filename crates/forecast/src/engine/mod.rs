@@ -329,8 +329,9 @@ impl Engine {
             })
             .collect();
         if let Some(committee) = committee {
+            let opened = self.opened_by_trend(ahead, &all, grid);
             let mut said = vec![Moments::default(); ahead.len()];
-            committee.predict(ahead, &mut said);
+            committee.predict(ahead, &opened, &mut said);
             for (slot, moments) in all.iter_mut().zip(said) {
                 slot[COMMITTEE] = Moments {
                     mean: moments.mean - self.zero,

@@ -19,6 +19,7 @@ mod last_value;
 mod local_level;
 mod local_linear_trend;
 pub mod sparse_ar;
+mod stairs;
 
 use std::fmt;
 
