@@ -90,6 +90,7 @@ impl Committee {
         let (low, high) = (self.range.0 - beyond, self.range.1 + beyond);
         // Means, and second moments round the first member's mean: no digits are lost to a far level.
         let mut first = Vec::with_capacity(steps.len());
+        let places: Vec<Place> = steps.iter().map(|step| self.place(*step)).collect();
         for (index, seat) in self.seats.iter().enumerate() {
             seat.member.predict(&self.past, steps, &mut path, &mut said);
             for (slot, moments) in said.iter_mut().enumerate() {
@@ -100,8 +101,8 @@ impl Committee {
                 first.extend(said.iter().map(|m| m.mean));
                 out.fill(Moments::default());
             }
-            for (slot, step) in steps.iter().enumerate() {
-                let weight = self.weight(&seat.weights, *step);
+            for (slot, place) in places.iter().enumerate() {
+                let weight = place.weight(&seat.weights);
                 let distance = said[slot].mean - first[slot];
                 out[slot].mean += weight * distance;
                 out[slot].variance += weight * (said[slot].variance + distance * distance);
@@ -194,19 +195,41 @@ impl Committee {
         next[0].mean
     }
 
-    /// A seat's weight at `step`: between two anchors in proportion.
-    fn weight(&self, weights: &[f32], step: u32) -> f64 {
-        let above = self.anchors.partition_point(|anchor| *anchor < step);
-        match above {
-            0 => f64::from(weights[0]),
-            above if above == self.anchors.len() => f64::from(weights[above - 1]),
-            above => {
-                let (from, to) = (self.anchors[above - 1], self.anchors[above]);
-                let share = f64::from(step - from) / f64::from(to - from);
-                let (a, b) = (f64::from(weights[above - 1]), f64::from(weights[above]));
-                a + share * (b - a)
-            }
+    /// Where `step` lies among the anchors; before the first and beyond the last it is there.
+    fn place(&self, step: u32) -> Place {
+        let last = self.anchors.len() - 1;
+        let upper = self.anchors.partition_point(|anchor| *anchor < step);
+        if upper == 0 || upper > last {
+            let nearest = upper.min(last);
+            return Place {
+                lower: nearest,
+                upper: nearest,
+                share: 0.0,
+            };
         }
+        let (from, to) = (self.anchors[upper - 1], self.anchors[upper]);
+        Place {
+            lower: upper - 1,
+            upper,
+            share: f64::from(step - from) / f64::from(to - from),
+        }
+    }
+}
+
+/// A step between two anchors, and its share of the way from the lower one. The same for all members.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    lower: usize,
+    upper: usize,
+    share: f64,
+}
+
+impl Place {
+    /// A seat's weight here: between the anchors' in proportion.
+    fn weight(&self, weights: &[f32]) -> f64 {
+        let (a, b) = (weights[self.lower], weights[self.upper]);
+        let (a, b) = (f64::from(a), f64::from(b));
+        a + self.share * (b - a)
     }
 }
 

@@ -114,7 +114,12 @@ impl Support {
                 .min(upper.unwrap_or(f64::MAX))
                 .max(lower.unwrap_or(f64::MIN))
         };
-        let mut confined = quantiles.map(clamp);
+        let is_bounded = lower.is_some() || upper.is_some();
+        let mut confined = if is_bounded {
+            quantiles.map(clamp)
+        } else {
+            quantiles
+        };
         if let Some(lattice) = self.lattice_that_matters(&confined) {
             for (index, value) in confined.iter_mut().enumerate() {
                 *value = clamp(match index.cmp(&MEDIAN) {
