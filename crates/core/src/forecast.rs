@@ -470,6 +470,17 @@ mod tests {
     }
 
     #[test]
+    fn beyond_the_grid_a_tail_goes_on_and_its_mirror_is_the_other_one() {
+        assert_eq!(lopsided().mirrored().median(), -17.0);
+        assert_eq!(lopsided().mirrored().mirrored(), lopsided());
+        assert_is(lopsided().in_tail(0.075), 9.0);
+        assert_is(lopsided().in_tail(0.005), 2.0);
+        assert_is(lopsided().in_tail(0.005 * (-5.0_f64).exp()), -13.0);
+        let above = lopsided().mirrored().in_tail(0.005 * (-5.0_f64).exp());
+        assert_is(above, -77.0);
+    }
+
+    #[test]
     fn grids_have_at_least_one_horizon_and_go_on_by_quarters() {
         let second = Duration::from_secs(1);
         let none = HorizonGrid::every_step(second, 0);

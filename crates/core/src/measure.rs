@@ -202,6 +202,22 @@ mod tests {
     }
 
     #[test]
+    fn the_least_and_the_greatest_value_are_known_where_their_side_has_a_tolerance() {
+        let both = measure(400.0, 100.0, 600.0).unwrap();
+        let of =
+            |measure: &Measure, deviation| (measure.least(deviation), measure.greatest(deviation));
+        assert_eq!(of(&both, 0.5), (Some(700.0), Some(700.0)));
+        assert_eq!(of(&both, -0.5), (Some(350.0), Some(350.0)));
+        assert_eq!(of(&both, 0.0), (Some(400.0), Some(400.0)));
+        let upper = measure(400.0, f64::INFINITY, 600.0).unwrap();
+        assert_eq!(of(&upper, 0.5), (Some(700.0), Some(700.0)));
+        assert_eq!(of(&upper, 0.0), (None, Some(400.0)));
+        assert_eq!(of(&upper, -0.5), (None, None));
+        let lower = measure(400.0, 100.0, f64::INFINITY).unwrap();
+        assert_eq!(of(&lower, 0.0), (Some(400.0), None));
+    }
+
+    #[test]
     fn only_what_lost_digits_is_made_whole_again() {
         let hundred = measure(400.0, 100.0, 100.0).unwrap();
         assert_eq!(

@@ -200,6 +200,62 @@ mod tests {
     }
 
     #[test]
+    fn a_run_length_of_a_year_grows_tenfold_over_the_risk_tolerances() {
+        let step = YEAR / 10_000;
+        for (r, expected) in [(0.0, 1e-4), (0.5, 1e-4 / 10.0_f64.sqrt()), (1.0, 1e-5)] {
+            assert!((tail(tolerance(r), step) / expected - 1.0).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn each_bound_leaves_out_half_of_the_tail() {
+        let quantiles = Quantiles::new([
+            2.0, 3.0, 5.0, 7.0, 11.0, 13.0, 17.0, 29.0, 31.0, 37.0, 41.0, 43.0, 47.0,
+        ]);
+        // Beyond the outermost quantiles, whose levels are 0.005, by one spread of their side: 15 and 30.
+        let tail = 2.0 * 0.005 * (-5.0_f64).exp();
+        let (lower, upper) = bounds(&quantiles, tail);
+        assert!((lower + 13.0).abs() < 1e-9 && (upper - 77.0).abs() < 1e-9);
+        assert!((probability(&quantiles, 77.0) / tail - 1.0).abs() < 1e-9);
+        assert!((probability(&quantiles, -13.0) / tail - 1.0).abs() < 1e-9);
+        let (lower, upper) = bounds(&quantiles, 0.15);
+        assert!((lower - 9.0).abs() < 1e-9 && (upper - 34.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn either_side_surprises_from_more_than_rounding_on() {
+        let surprises = |deviation| Surprise::of(deviation, (-0.2, 0.1), None).is_some();
+        let told = [-0.200_001, -0.2, 0.0, 0.1, 0.100_001].map(surprises);
+        assert_eq!(told, [true, false, false, false, true]);
+        let rounding = 4.0 * f64::EPSILON;
+        assert!(!surprises(0.1 * (1.0 + rounding)) && !surprises(-0.2 * (1.0 + rounding)));
+        assert!(surprises(0.1 * (1.0 + 4.0 * rounding)));
+        assert!(surprises(-0.2 * (1.0 + 4.0 * rounding)));
+    }
+
+    #[test]
+    fn bounds_are_told_to_three_digits_of_what_lies_between_them() {
+        let told = |least, greatest| {
+            let surprise = Surprise {
+                expected_lower: -0.5,
+                expected_upper: 0.25,
+                least,
+                greatest,
+            };
+            surprise.expected_text(None)
+        };
+        let both = |least: f64, greatest: f64| told(Some(least), Some(greatest));
+        assert_eq!(both(123_456.0, 234_567.0), "between 124,000 and 234,000");
+        assert_eq!(both(400.123_45, 401.678_91), "between 400.13 and 401.67");
+        assert_eq!(both(0.012_345, 0.098_765), "between 0.0124 and 0.0987");
+        assert_eq!(both(400.0, 500.0), "between 400 and 500");
+        assert_eq!(both(400.0, 400.0), "400");
+        assert_eq!(told(Some(-123_456.0), None), "at least -123,000");
+        assert_eq!(told(None, Some(-0.012_345)), "at most -0.0124");
+        assert_eq!(told(None, None), "at -0.50 to +0.25 of its tolerance");
+    }
+
+    #[test]
     fn the_bounds_lie_beyond_those_of_a_normal() {
         let of = |step| bounds(&normal(), tail(tolerance(0.0), step));
         let (lower, upper) = of(3600 * SECOND);
