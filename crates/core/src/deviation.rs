@@ -400,6 +400,8 @@ mod tests {
         assert_eq!(text_distance("a\nb", "a\nc"), 0.5, "by lines");
         assert_eq!(text_distance("ab", "ac"), 0.5, "by characters");
         assert_eq!(text_distance("kitten", "sitting"), 3.0 / 7.0);
+        assert_eq!(text_distance("abcd", "bcd"), 0.25, "one is gone");
+        assert_eq!(text_distance("bcd", "abcd"), 0.25, "one came in");
     }
 
     #[test]
