@@ -8,18 +8,23 @@
 //! coverage(r) = 0.90 + 0.09 r                    which prediction interval is taken
 //! share(r)    = 0.5 + 1.5 r                      how much of it is encompassed
 //! floor(r)    = floor^(1-r) * ceiling^r          what is never alarmed on
-//! upper       = clamp(share(r) * s * w_upper(coverage(r)), floor(r), ceiling)     lower alike
+//! upper       = min(season_upper + clamp(share(r) * s * w_upper(coverage(r)), floor(r), ceiling), ceiling)
 //! ```
 //!
-//! Every one of the three rises with `r`, so the band does. The centre is the *baseline*, never the
+//! and `lower` alike. Every one of the three rises with `r`, so the band does. The centre is the *baseline*, never the
 //! forecast, and the ceiling is never passed: a slow drift cannot teach the band to accept it.
+//!
+//! The season is how far the property goes at this time of every day or week ([`crate::forecast::Forecaster::season`]), from now to the
+//! horizon: a job that rewrites a value each night is no drift. It is not scaled by anything, for it is no doubt
+//! but a habit. Only what was there in whole periods time after time is one: a drift, however slow, is none
+//! (see `season/swing.rs` in `evenkeel-forecast`).
 //!
 //! Refinement by actual against predicted deviation, on in-control data only, is quantile tracking
 //! on the log scale (the P term of conformal PID control: Angelopoulos, Candès, Tibshirani 2023),
 //! with `alpha = 1 - coverage(r)`:
 //!
 //! ```text
-//! log s += eta * (err - alpha)      err = 1 if the deviation left share(r) * s * w, else 0
+//! log s += eta * (err - alpha)      err = 1 if the excess over the season left share(r) * s * w, else 0
 //! ```
 //!
 //! bounded to [1/4, 4], so that no stretch of luck or of trouble can switch the band off.
@@ -36,6 +41,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::forecast::Swing;
 use crate::policy::{Policy, RiskTolerance};
 
 const REFINEMENT_RATE: f64 = 0.1;
@@ -61,6 +67,16 @@ impl Band {
     /// Whether `deviation` lies outside.
     pub fn is_breached_by(self, deviation: f64) -> bool {
         deviation > self.upper || deviation < -self.lower
+    }
+
+    /// The band with room for what the season does.
+    #[must_use]
+    pub fn with_season(self, policy: &Policy, season: Swing) -> Self {
+        let side = |side: f64, season: f64| (side + season.max(0.0)).min(policy.band_ceiling);
+        Self {
+            lower: side(self.lower, -season.lower),
+            upper: side(self.upper, season.upper),
+        }
     }
 }
 
@@ -111,7 +127,7 @@ pub fn share(r: RiskTolerance) -> f64 {
 }
 
 /// The band for in-control half-widths `(below, above)` at [`coverage`]; `None` where too little was
-/// seen to have any, which leaves the floor.
+/// seen to have any, which leaves the floor. Without a season.
 pub fn band(policy: &Policy, half_widths: Option<(f64, f64)>, refinement: Refinement) -> Band {
     let r = policy.risk_tolerance.get();
     let ceiling = policy.band_ceiling;
@@ -145,7 +161,8 @@ impl Refinement {
         }
     }
 
-    /// Moves the scale by one in-control deviation against the half-widths predicted for it.
+    /// Moves the scale by one in-control deviation, less what the season explains of it, against the half-widths
+    /// predicted for it.
     #[must_use]
     pub fn refine(self, policy: &Policy, half_widths: (f64, f64), deviation: f64) -> Self {
         let reach = self.reach(policy);
@@ -170,6 +187,21 @@ mod tests {
             risk_tolerance: RiskTolerance::new(r).unwrap(),
             ..Policy::default()
         }
+    }
+
+    #[test]
+    fn a_season_is_given_room_on_its_side_unscaled_and_up_to_the_ceiling() {
+        let nightly = |upper| Swing { lower: 0.0, upper };
+        let without = band(&policy(0.0), None, Refinement::default());
+        let with = |season| without.with_season(&policy(0.0), season);
+        let wider = with(nightly(0.6));
+        assert_eq!((wider.lower, wider.upper), (0.2, 0.6 + 0.2));
+        assert_eq!(with(nightly(0.95)).upper, 1.0);
+        let both = Swing {
+            lower: -0.1,
+            upper: 0.0,
+        };
+        assert!((with(both).lower - 0.3).abs() < 1e-12);
     }
 
     #[test]
@@ -259,15 +291,17 @@ mod tests {
             wider in 0.0_f64..1.0,
             misses in 0_u32..20,
             false_alarms in 0_u32..5,
+            season in (-2.0_f64..0.0, 0.0_f64..2.0),
         ) {
+            let season = Swing { lower: season.0, upper: season.1 };
             let r2 = (r + more).min(1.0);
             let refinement = (0..misses)
                 .fold(Refinement::default(), |s, _| s.refine(&policy(r), (w, w), w + 100.0));
             let refinement =
                 (0..false_alarms).fold(refinement, |s, _| s.judged(Judgement::FalseAlarm));
-            let low = band(&policy(r), Some((w, w)), refinement);
+            let low = band(&policy(r), Some((w, w)), refinement).with_season(&policy(r), season);
             // A higher risk tolerance takes a wider interval, whose half-width is no smaller.
-            let high = band(&policy(r2), Some((w + wider, w + wider)), refinement);
+            let high = band(&policy(r2), Some((w + wider, w + wider)), refinement).with_season(&policy(r2), season);
             prop_assert!(high.upper >= low.upper - 1e-12);
             prop_assert!(high.lower >= low.lower - 1e-12);
             prop_assert!(low.upper >= 0.2 - 1e-12 && high.upper <= 1.0);

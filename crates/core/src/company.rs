@@ -110,6 +110,7 @@ mod tests {
             forecast: None,
             company: None,
             surprise: None,
+            season: None,
         }
     }
 

@@ -116,6 +116,7 @@ mod tests {
             forecast: None,
             company: None,
             surprise: None,
+            season: None,
         };
         let outlooks = [
             outlook("still", Severity::Critical, Breach::None),

@@ -304,6 +304,22 @@ pub struct Change {
     pub kind: ChangeKind,
 }
 
+/// How far a season takes a series, every time: the least and the greatest distance from its usual level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Swing {
+    /// The least; not above 0.
+    pub lower: f64,
+    /// The greatest; not below 0.
+    pub upper: f64,
+}
+
+impl Swing {
+    /// What is left of a `value` that the season does not explain: how far it lies beyond the swing.
+    pub fn excess(self, value: f64) -> f64 {
+        value - value.clamp(self.lower, self.upper)
+    }
+}
+
 /// The share of one model in a mixture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelWeight {
@@ -339,6 +355,14 @@ pub trait Forecaster: Send + Sync + std::fmt::Debug {
     /// at `coverage`, learned on in-control data only (see [`Forecaster::set_in_control`]).
     /// `None` until enough was seen.
     fn in_control_half_widths(&self, coverage: f64) -> Option<(f64, f64)>;
+
+    /// How far what the series does at its time of every day (or week) takes it between two instants, `until`
+    /// not before `from`. Only what was there time after time counts, a drift never. `None` where there is
+    /// nothing of the kind.
+    fn season(&self, from: Timestamp, until: Timestamp) -> Option<Swing> {
+        let _ = (from, until);
+        None
+    }
 
     /// Says whether the series is in control now. While it is not, what is observed moves the
     /// forecast but not the in-control half-widths.

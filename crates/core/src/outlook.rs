@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::band::Band;
 use crate::company::Company;
-use crate::forecast::{FirstPassage, Forecast, PathBound};
+use crate::forecast::{FirstPassage, Forecast, PathBound, Swing};
 use crate::ids::PropertyPath;
 use crate::property::{Origin, Place, Severity, Value};
 use crate::surprise::Surprise;
@@ -89,6 +89,9 @@ pub struct PropertyOutlook {
     /// The value found lies outside the bounds that were forecast for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub surprise: Option<Surprise>,
+    /// How far its season goes from now to the horizon, which its band has made room for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub season: Option<Swing>,
 }
 
 impl PropertyOutlook {
@@ -136,7 +139,12 @@ impl PropertyOutlook {
             self.deviation,
             self.surprise_text()
         );
-        let band = format!("band {:+.2} to {:+.2}", -self.band.lower, self.band.upper);
+        let band = format!(
+            "band {:+.2} to {:+.2}{}",
+            -self.band.lower,
+            self.band.upper,
+            self.season_text()
+        );
         match self.breach {
             Breach::None => format!("{now}, {band}"),
             Breach::Observed => format!("{now}, beyond the limit"),
@@ -156,6 +164,19 @@ impl PropertyOutlook {
     fn surprise_text(&self) -> String {
         let expected = self.surprise.map(|s| s.expected_text(self.unit.as_deref()));
         expected.map_or(String::new(), |text| format!(", expected {text}"))
+    }
+
+    /// What of the band is the season's: the empty text where there is none.
+    fn season_text(&self) -> String {
+        let Some(Swing { lower, upper }) = self.season else {
+            return String::new();
+        };
+        let of = |side: f64| (side.abs() >= 0.005).then(|| format!("{side:+.2}"));
+        match (of(lower), of(upper)) {
+            (Some(lower), Some(upper)) => format!(" (with the season's {lower} to {upper})"),
+            (Some(one), None) | (None, Some(one)) => format!(" (with the season's {one})"),
+            (None, None) => String::new(),
+        }
     }
 
     /// The lead time, and what is certain of the path. A bound from below is rounded down.
@@ -225,6 +246,7 @@ mod tests {
             }),
             company: None,
             surprise: None,
+            season: None,
         }
     }
 
@@ -257,6 +279,19 @@ mod tests {
         assert_eq!(outlook.path_bound(), Some(bound));
         let end = format!("{end} (confidence 0.99: heap set in with it)");
         assert!(outlook.sentence().ends_with(&end), "{}", outlook.sentence());
+    }
+
+    #[test]
+    fn the_season_that_the_band_has_room_for_is_told() {
+        let mut outlook = outlook(&[0], Breach::None);
+        let mut told = |lower, upper| {
+            outlook.season = Some(Swing { lower, upper });
+            outlook.sentence()
+        };
+        let end = "band -0.30 to +0.30 (with the season's +0.20)";
+        assert!(told(0.0, 0.2).ends_with(end));
+        assert!(told(-0.1, 0.2).ends_with("(with the season's -0.10 to +0.20)"));
+        assert!(told(-0.001, 0.0).ends_with("band -0.30 to +0.30"));
     }
 
     #[test]

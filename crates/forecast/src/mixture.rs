@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use evenkeel_core::forecast::{
     Change, Forecast, Forecaster, ForecasterFactory, HorizonGrid, LEVELS, MEDIAN, ModelWeight,
-    Quantiles,
+    Quantiles, Swing,
 };
 use evenkeel_core::measure::Measured;
 use evenkeel_core::time::Timestamp;
@@ -24,6 +24,7 @@ use crate::engine::{Engine, prior_weights};
 use crate::in_control::InControl;
 use crate::lstm::SharedNetwork;
 use crate::refit::{self, RefitSchedule};
+use crate::season::Swings;
 use crate::state;
 
 /// No value counts for more: a deviation so many tolerances away is outside whatever its digits are.
@@ -97,6 +98,8 @@ pub struct Mixture {
     refits: RefitSchedule,
     /// What was learned before the last restart.
     before: Option<Box<Engine>>,
+    /// What it does day by day; followed from the first observation that was not in control. The last that is stored.
+    swings: Option<Box<Swings>>,
     #[serde(skip)]
     network: SharedNetwork,
 }
@@ -116,6 +119,7 @@ impl Mixture {
             control: InControl::default(),
             refits: RefitSchedule::default(),
             before: None,
+            swings: None,
             network,
         }
     }
@@ -171,6 +175,7 @@ impl Mixture {
             .into_iter()
             .flatten()
             .all(|engine| engine.is_sound(&self.grid))
+            && self.swings.iter().all(|swings| swings.is_sound())
     }
 
     fn take(&mut self, at: Timestamp, value: f64, measured: Option<&Measured>) {
@@ -179,7 +184,13 @@ impl Mixture {
         }
         let value = value.clamp(-VALUE_LIMIT, VALUE_LIMIT);
         if self.in_control {
-            self.control.observe(value);
+            let season = self.season(at, at).unwrap_or_default();
+            self.control.observe(season.excess(value));
+        } else if self.swings.is_none() {
+            self.swings = Some(Box::new(Swings::new(self.grid.step())));
+        }
+        if let Some(swings) = &mut self.swings {
+            swings.observe(at, value);
         }
         match &mut self.state {
             State::Empty => {
@@ -248,6 +259,10 @@ impl Forecaster for Mixture {
         self.control.half_widths(coverage)
     }
 
+    fn season(&self, from: Timestamp, until: Timestamp) -> Option<Swing> {
+        self.swings.as_ref()?.between(from, until)
+    }
+
     fn set_in_control(&mut self, in_control: bool) {
         self.in_control = in_control;
     }
@@ -268,6 +283,9 @@ impl Forecaster for Mixture {
 
     fn restart(&mut self) {
         self.refits = RefitSchedule::default();
+        if let Some(swings) = &mut self.swings {
+            swings.restart();
+        }
         match std::mem::replace(&mut self.state, State::Empty) {
             State::Varying(engine) => self.before = Some(engine),
             State::Empty | State::Constant(_) => {}

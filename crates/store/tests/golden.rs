@@ -299,6 +299,7 @@ fn event() {
         }),
         company: None,
         surprise: None,
+        season: None,
     };
     let explanation = Explanation {
         reason: Reason::HeldBack {

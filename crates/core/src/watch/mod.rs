@@ -4,8 +4,8 @@
 //! What is learned (forecasts, half-widths, refinement) lives here, per property. Invariants:
 //! - What could not be read is unknown: it gets no outlook and feeds no model.
 //! - A property that has never moved costs one observation and no forecast.
-//! - Half-widths and refinement learn only while the property is in control: inside its band and
-//!   without a drift that has set in. So a slow drift cannot widen the band it is measured by.
+//! - Half-widths and refinement learn only while the property is in control: inside its band (with the season of the
+//!   moment) and without a drift that has set in. So a slow drift cannot widen the band it is measured by.
 //!
 //! How it survives a restart is in [`learned`], how models are refitted beside it in [`refit`].
 
@@ -22,7 +22,9 @@ use crate::band::{self, Judgement, Refinement};
 use crate::baseline::Baseline;
 use crate::company::{keep_company, together_within};
 use crate::deviation::{Scale, deviation};
-use crate::forecast::{Change, Forecast, Forecaster, ForecasterFactory, HorizonGrid, ModelWeight};
+use crate::forecast::{
+    Change, Forecast, Forecaster, ForecasterFactory, HorizonGrid, ModelWeight, Swing,
+};
 use crate::ids::PropertyPath;
 use crate::measure::{Measure, Measured};
 use crate::outlook::{Breach, PropertyOutlook};
@@ -277,6 +279,7 @@ impl One<'_> {
         tracker.scale = Some(scale);
         let Taken {
             band,
+            season,
             surprise,
             forecast,
             onset,
@@ -298,6 +301,7 @@ impl One<'_> {
             forecast,
             company: None,
             surprise,
+            season,
         }
     }
 }
@@ -306,6 +310,7 @@ impl One<'_> {
 #[derive(Debug)]
 struct Taken {
     band: band::Band,
+    season: Option<Swing>,
     surprise: Option<Surprise>,
     forecast: Option<Forecast>,
     onset: Option<Timestamp>,
@@ -342,10 +347,18 @@ impl Tracker {
         let surprise = self.surprise(&seen);
         let coverage = band::coverage(policy.risk_tolerance);
         let half_widths = self.forecaster.in_control_half_widths(coverage);
-        let band = band::band(policy, half_widths, self.refinement);
-        let in_control = !band.is_breached_by(deviation) && self.forecaster.onset().is_none();
+        let unseasonal = band::band(policy, half_widths, self.refinement);
+        // Room is made for what the season does up to the horizon; learned is only by what it explains now.
+        let now = (self.forecaster.season(seen.at, seen.at)).unwrap_or_default();
+        let season = (self.forecaster).season(seen.at, seen.at + policy.horizon);
+        let band = unseasonal.with_season(policy, season.unwrap_or_default());
+        let is_inside = !unseasonal
+            .with_season(policy, now)
+            .is_breached_by(deviation);
+        let in_control = is_inside && self.forecaster.onset().is_none();
         if let (true, Some(half_widths)) = (in_control, half_widths) {
-            self.refinement = self.refinement.refine(policy, half_widths, deviation);
+            let unexplained = now.excess(deviation);
+            self.refinement = self.refinement.refine(policy, half_widths, unexplained);
         }
         seen.tell(self.forecaster.as_mut(), in_control);
         self.refitting.observed(seen, in_control);
@@ -361,6 +374,7 @@ impl Tracker {
         self.expect(forecast.as_ref(), policy);
         Taken {
             band,
+            season,
             surprise,
             forecast,
             onset,

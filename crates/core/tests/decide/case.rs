@@ -198,6 +198,7 @@ pub(crate) fn outlook(path: &str, breach: Breach) -> PropertyOutlook {
         forecast: None,
         company: None,
         surprise: None,
+        season: None,
     }
 }
 

@@ -3,7 +3,8 @@
 //! [`detect`] reads a stretch of history and names up to three periods. Candidates come from the
 //! calendar (hour, day, week, year at the given step) and from peaks of the autocorrelation
 //! (`candidates`); each is then put to a test that it can fail (`fold`). [`Profile`] follows one season
-//! online in bounded memory.
+//! online in bounded memory, for forecasts; `swing` says how far the day and the week take the series every time,
+//! for the band.
 //!
 //! Invariants:
 //! - A period is reported only if at least two full cycles of it were seen (four, if the calendar does
@@ -17,10 +18,12 @@
 mod candidates;
 mod fold;
 mod profile;
+mod swing;
 
 use std::time::Duration;
 
 pub use profile::Profile;
+pub(crate) use swing::Swings;
 
 use candidates::Candidate;
 use fold::{Folded, Sums};

@@ -317,7 +317,7 @@ impl Profile {
 
 /// To single precision, kept finite.
 #[allow(clippy::cast_possible_truncation)] // The loss of digits is meant: offsets are small.
-fn single(value: f64) -> f32 {
+pub(super) fn single(value: f64) -> f32 {
     value.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
 }
 
