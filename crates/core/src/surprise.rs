@@ -227,6 +227,7 @@ mod tests {
         let surprises = |deviation| Surprise::of(deviation, (-0.2, 0.1), None).is_some();
         let told = [-0.200_001, -0.2, 0.0, 0.1, 0.100_001].map(surprises);
         assert_eq!(told, [true, false, false, false, true]);
+        assert_eq!(Surprise::of(0.0, (0.0, 0.0), None), None, "it never moved");
         let rounding = 4.0 * f64::EPSILON;
         assert!(!surprises(0.1 * (1.0 + rounding)) && !surprises(-0.2 * (1.0 + rounding)));
         assert!(surprises(0.1 * (1.0 + 4.0 * rounding)));

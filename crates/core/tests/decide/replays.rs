@@ -501,6 +501,29 @@ fn a_saga_ends_with_the_entry_of_its_last_instant() {
 }
 
 #[test]
+fn who_serves_changes_only_with_a_move_that_succeeds() {
+    let (policy, baseline, resource) = (policy(), baseline(), "web".into());
+    for (outcome, serves) in [
+        (Outcome::Done, "b"),
+        (Outcome::Undone, "a"),
+        (Outcome::Stuck, "a"),
+    ] {
+        let setting = Setting {
+            resource: &resource,
+            policy: &policy,
+            baseline: &baseline,
+            factory: &STRAIGHT,
+            assumed: assumed(outcome),
+        };
+        let mut replay = Replay::new(&setting);
+        for entry in drift(90) {
+            replay.take(entry);
+        }
+        assert_eq!(replay.state().serving.as_str(), serves, "{outcome:?}");
+    }
+}
+
+#[test]
 fn a_clone_is_good_while_what_it_was_made_of_is_approved() {
     let (policy, baseline, resource) = (policy(), baseline(), "web".into());
     let setting = Setting {

@@ -177,3 +177,24 @@ fn what_lasts_goes_on_beside_a_surprise() {
         "it was said before"
     );
 }
+
+#[test]
+fn the_end_of_an_episode_moves_in_its_second_half_and_only_from_outside_of_the_band() {
+    let first = surprised(vec![surprising("pool")]);
+    let begun = first.assess().state;
+    // A drift is remembered for 500 s.
+    let end = |second: u32, deviation: f64| {
+        let mut case = first.clone().with(|c| c.state = begun.clone());
+        case.now = first.now + second * SECOND;
+        case.outlooks[0].deviation = deviation;
+        (case.assess().state.surprised[&"pool".into()] - first.now).as_secs()
+    };
+    assert_eq!(
+        [end(10, 0.6), end(250, 0.6), end(251, 0.6)],
+        [500, 500, 751]
+    );
+    assert_eq!(
+        [end(10, 0.0), end(251, 0.0), end(499, 0.0)],
+        [500, 500, 500]
+    );
+}
