@@ -22,12 +22,7 @@ use crate::reliability::Reliability;
 
 /// What a record cannot tell: moving clients takes no longer than a probe, and succeeds.
 const ASSUMED: Assumed = Assumed {
-    capabilities: Capabilities {
-        single_writer: false,
-        has_traffic: true,
-        has_data: false,
-        can_rehearse: true,
-    },
+    capabilities: Capabilities::STATELESS,
     activation: Duration::from_secs(2),
     moving: Duration::from_secs(3),
     outcome: Outcome::Done,

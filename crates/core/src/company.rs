@@ -82,35 +82,20 @@ fn apart(a: Timestamp, b: Timestamp) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::band::Band;
-    use crate::property::Origin;
+    use crate::outlook::tests::found;
 
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn drift(path: &str, severity: Severity, confidence: f64, minute: u32) -> PropertyOutlook {
+        let breach = Breach::Predicted {
+            lead_time: MINUTE,
+            confidence,
+            harm_after: None,
+        };
         PropertyOutlook {
-            path: path.into(),
-            severity,
-            origin: Origin::Capacity,
-            unit: None,
-            approved: None,
-            found: None,
-            place: None,
             deviation: 0.1,
-            band: Band {
-                lower: 0.2,
-                upper: 0.2,
-            },
-            breach: Breach::Predicted {
-                lead_time: MINUTE,
-                confidence,
-                harm_after: None,
-            },
             onset: Some(Timestamp::from_millis(0) + MINUTE * minute),
-            forecast: None,
-            company: None,
-            surprise: None,
-            season: None,
+            ..found(path, severity, breach)
         }
     }
 

@@ -80,8 +80,7 @@ impl Drifts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::band::Band;
-    use crate::property::Origin;
+    use crate::outlook::tests::found;
 
     const MINUTE: Duration = Duration::from_secs(60);
 
@@ -98,31 +97,11 @@ mod tests {
 
     #[test]
     fn only_breaches_that_people_are_told_of_make_a_rollout() {
-        let outlook = |path: &str, severity, breach| PropertyOutlook {
-            path: path.into(),
-            severity,
-            origin: Origin::Capacity,
-            unit: None,
-            approved: None,
-            found: None,
-            place: None,
-            deviation: 0.5,
-            band: Band {
-                lower: 0.2,
-                upper: 0.2,
-            },
-            breach,
-            onset: None,
-            forecast: None,
-            company: None,
-            surprise: None,
-            season: None,
-        };
         let outlooks = [
-            outlook("still", Severity::Critical, Breach::None),
-            outlook("told", Severity::Warn, Breach::Observed),
-            outlook("critical", Severity::Critical, Breach::Observed),
-            outlook("watched", Severity::Info, Breach::Observed),
+            found("still", Severity::Critical, Breach::None),
+            found("told", Severity::Warn, Breach::Observed),
+            found("critical", Severity::Critical, Breach::Observed),
+            found("watched", Severity::Info, Breach::Observed),
         ];
         assert_eq!(
             drifting(&outlooks),

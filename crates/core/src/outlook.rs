@@ -211,9 +211,33 @@ impl PropertyOutlook {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::forecast::{HorizonGrid, Quantiles};
+
+    /// A capacity that was found 0.2 off, of which nothing more is known.
+    pub(crate) fn found(path: &str, severity: Severity, breach: Breach) -> PropertyOutlook {
+        PropertyOutlook {
+            path: path.into(),
+            severity,
+            origin: Origin::Capacity,
+            unit: None,
+            approved: None,
+            found: None,
+            place: None,
+            deviation: 0.2,
+            band: Band {
+                lower: 0.2,
+                upper: 0.2,
+            },
+            breach,
+            onset: None,
+            forecast: None,
+            company: None,
+            surprise: None,
+            season: None,
+        }
+    }
 
     /// Below the band's end of 0.3 for sure at first; then above it by so many quantiles of 13.
     fn outlook(above: &[usize], breach: Breach) -> PropertyOutlook {
@@ -225,28 +249,18 @@ mod tests {
             ))
         });
         PropertyOutlook {
-            path: "pool".into(),
-            severity: Severity::Critical,
-            origin: Origin::Capacity,
-            unit: None,
             approved: Some(Value::Number(400.0)),
             found: Some(Value::Number(440.0)),
-            place: None,
-            deviation: 0.2,
             band: Band {
                 lower: 0.3,
                 upper: 0.3,
             },
-            breach,
-            onset: None,
             forecast: Some(Forecast {
                 origin: Timestamp::from_millis(0),
                 grid,
                 quantiles: quantiles.collect(),
             }),
-            company: None,
-            surprise: None,
-            season: None,
+            ..found("pool", Severity::Critical, breach)
         }
     }
 

@@ -233,12 +233,7 @@ impl scenario::Times {
     /// What a replay assumes: a resource with traffic and no data, whose every move succeeds.
     pub fn assumed(&self) -> Assumed {
         Assumed {
-            capabilities: Capabilities {
-                single_writer: false,
-                has_traffic: true,
-                has_data: false,
-                can_rehearse: true,
-            },
+            capabilities: Capabilities::STATELESS,
             activation: self.activation,
             moving: self.moving,
             outcome: Outcome::Done,

@@ -160,12 +160,7 @@ impl Tale {
             baseline: &baseline,
             factory: self.forecasts.as_ref(),
             assumed: Assumed {
-                capabilities: Capabilities {
-                    single_writer: false,
-                    has_traffic: true,
-                    has_data: false,
-                    can_rehearse: true,
-                },
+                capabilities: Capabilities::STATELESS,
                 activation: self.activation,
                 moving: Duration::from_secs(15),
                 outcome: Outcome::Done,

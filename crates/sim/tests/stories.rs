@@ -27,17 +27,10 @@ mod golden;
 
 const TICK: Duration = Duration::from_secs(10);
 
-const WEB: Capabilities = Capabilities {
-    single_writer: false,
-    has_traffic: true,
-    has_data: false,
-    can_rehearse: true,
-};
-
 const DATABASE: Capabilities = Capabilities {
     single_writer: true,
     has_data: true,
-    ..WEB
+    ..Capabilities::STATELESS
 };
 
 /// A policy that acts on `pool` when it goes from 400 to 1000.
@@ -205,7 +198,7 @@ fn noise(width: f64) -> impl FnMut() -> f64 {
 
 #[test]
 fn a_slow_drift_is_left_behind_and_the_old_primary_becomes_the_standby() {
-    let world = world(WEB, acting(), capacity);
+    let world = world(Capabilities::STATELESS, acting(), capacity);
     let mut story = Story::new(&world, capacity);
     story.heading("Twenty quiet minutes, then the pool grows by 3 every ten seconds");
     let mut noise = noise(2.0);
@@ -217,7 +210,7 @@ fn a_slow_drift_is_left_behind_and_the_old_primary_becomes_the_standby() {
 
 #[test]
 fn noise_within_the_band_is_no_news() {
-    let world = world(WEB, acting(), capacity);
+    let world = world(Capabilities::STATELESS, acting(), capacity);
     let mut story = Story::new(&world, capacity);
     story.heading("Two hours in which the pool scatters by ±30 of its 600");
     let mut noise = noise(30.0);
@@ -231,7 +224,7 @@ fn a_failover_waits_for_a_persons_word() {
         approval_required: true,
         ..acting()
     };
-    let world = world(WEB, policy, setting);
+    let world = world(Capabilities::STATELESS, policy, setting);
     let mut story = Story::new(&world, setting);
     story.heading("The pool grows, and a person must approve");
     story.pass(60, |_| 400.0);
@@ -245,7 +238,7 @@ fn a_failover_waits_for_a_persons_word() {
 
 #[test]
 fn a_clone_that_is_not_well_is_taken_down_again() {
-    let world = world(WEB, acting(), setting);
+    let world = world(Capabilities::STATELESS, acting(), setting);
     let standby = |place: &mut evenkeel_ports::fake::Place| {
         place.sick = Some("answers 503".to_owned());
     };
@@ -271,7 +264,7 @@ fn a_crash_in_the_middle_of_a_failover_is_recovered_from() {
 
 #[test]
 fn with_the_real_forecaster_a_drift_is_left_before_its_limit() {
-    let world = world(WEB, acting(), capacity);
+    let world = world(Capabilities::STATELESS, acting(), capacity);
     let forecasters = MixtureFactory::default();
     let mut story = Story::with(&world, capacity, &forecasters);
     let mut noise = noise(2.0);
@@ -284,7 +277,7 @@ fn with_the_real_forecaster_a_drift_is_left_before_its_limit() {
 
 #[test]
 fn with_the_real_forecaster_noise_within_the_band_starts_nothing() {
-    let world = world(WEB, acting(), capacity);
+    let world = world(Capabilities::STATELESS, acting(), capacity);
     let forecasters = MixtureFactory::default();
     let mut story = Story::with(&world, capacity, &forecasters);
     let mut noise = noise(30.0);

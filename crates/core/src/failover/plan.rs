@@ -191,6 +191,16 @@ pub struct Capabilities {
     pub can_rehearse: bool,
 }
 
+impl Capabilities {
+    /// Of what has clients and no data: two may run at once.
+    pub const STATELESS: Self = Self {
+        single_writer: false,
+        has_traffic: true,
+        has_data: false,
+        can_rehearse: true,
+    };
+}
+
 /// Everything that will be done, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
@@ -349,13 +359,6 @@ pub(crate) mod tests {
     use super::*;
     use crate::ids::GenerationId;
 
-    pub(crate) const STATELESS: Capabilities = Capabilities {
-        single_writer: false,
-        has_traffic: true,
-        has_data: false,
-        can_rehearse: true,
-    };
-
     pub(crate) fn heading() -> Heading {
         Heading {
             run: RunId(1),
@@ -387,7 +390,12 @@ pub(crate) mod tests {
 
     #[test]
     fn a_clone_that_can_run_beside_is_checked_before_anything_moves() {
-        let plan = Plan::move_clients(PlanKind::Failover, heading(), choice(), STATELESS);
+        let plan = Plan::move_clients(
+            PlanKind::Failover,
+            heading(),
+            choice(),
+            Capabilities::STATELESS,
+        );
         assert!(position(&plan, Step::HealthCheck) < position(&plan, Step::Redirect));
         assert!(position(&plan, Step::Redirect) < position(&plan, Step::FenceOld));
         assert!(!plan.steps.contains(&Step::Fence));
@@ -398,7 +406,7 @@ pub(crate) mod tests {
         let writer = Capabilities {
             single_writer: true,
             has_data: true,
-            ..STATELESS
+            ..Capabilities::STATELESS
         };
         let plan = Plan::move_clients(PlanKind::Failover, heading(), choice(), writer);
         assert!(position(&plan, Step::Fence) < position(&plan, Step::FinalSync));
@@ -409,7 +417,7 @@ pub(crate) mod tests {
     fn a_planned_move_loses_no_data() {
         let with_data = Capabilities {
             has_data: true,
-            ..STATELESS
+            ..Capabilities::STATELESS
         };
         let planned = Plan::move_clients(PlanKind::Switchover, heading(), choice(), with_data);
         assert!(position(&planned, Step::Fence) < position(&planned, Step::FinalSync));
@@ -432,7 +440,7 @@ pub(crate) mod tests {
         let writer = Capabilities {
             single_writer: true,
             has_data: true,
-            ..STATELESS
+            ..Capabilities::STATELESS
         };
         let plan = Plan::move_clients(PlanKind::Failover, heading(), choice(), writer);
         assert_eq!(plan.kind.to_string(), "failover");

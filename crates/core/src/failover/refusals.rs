@@ -1,14 +1,9 @@
 //! Tests: at every point of a run, going forward and going back, just the events that follow are taken.
 
 use super::event::{Effect, Event, Failure, Output};
-use super::plan::tests::{STATELESS, choice, heading};
-use super::plan::{Plan, PlanKind, Step};
+use super::plan::Step;
+use super::run::tests::{plan, well};
 use super::run::{Next, Outcome, Run};
-
-fn run() -> Run {
-    let plan = Plan::move_clients(PlanKind::Failover, heading(), choice(), STATELESS);
-    Run::new(plan)
-}
 
 fn failure() -> Failure {
     Failure {
@@ -69,7 +64,7 @@ fn offer_all(run: &Run) {
 
 /// Goes through a run, and offers every event at every point of it.
 fn go_through(answer: impl Fn(Next) -> Event) -> (Outcome, Run) {
-    let mut run = run();
+    let mut run = Run::new(plan());
     for _ in 0..100 {
         offer_all(&run);
         let next = run.next();
@@ -83,14 +78,6 @@ fn go_through(answer: impl Fn(Next) -> Event) -> (Outcome, Run) {
         run.apply(&answer(next)).unwrap();
     }
     panic!("the run does not end");
-}
-
-fn well(next: Next) -> Event {
-    match next {
-        Next::Do(step) => Event::Done(step, Output::default()),
-        Next::Undo(step) => Event::Undone(step),
-        Next::Finished(_) => unreachable!("nothing is asked then"),
-    }
 }
 
 #[test]
@@ -130,7 +117,7 @@ fn a_step_that_can_be_spared_may_be_skipped_at_its_place() {
 
 #[test]
 fn a_step_is_tried_as_often_as_is_allowed_before_the_run_turns_back() {
-    let mut run = run();
+    let mut run = Run::new(plan());
     let mut tried = 0;
     while let (Next::Do(step), true) = (run.next(), tried < 100) {
         run.apply(&Event::Begun(step)).unwrap();

@@ -272,15 +272,20 @@ impl Run {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::super::event::Failure;
     use super::super::plan::Capabilities;
-    use super::super::plan::tests::{STATELESS, choice, heading};
+    use super::super::plan::tests::{choice, heading};
     use super::*;
     use std::collections::BTreeSet;
 
-    fn plan() -> Plan {
-        Plan::move_clients(PlanKind::Failover, heading(), choice(), STATELESS)
+    pub(crate) fn plan() -> Plan {
+        Plan::move_clients(
+            PlanKind::Failover,
+            heading(),
+            choice(),
+            Capabilities::STATELESS,
+        )
     }
 
     fn failed(step: Step, effect: Effect) -> Event {
@@ -308,11 +313,11 @@ mod tests {
         panic!("the run does not end");
     }
 
-    fn well(next: Next) -> Event {
+    pub(crate) fn well(next: Next) -> Event {
         match next {
             Next::Do(step) => Event::Done(step, Output::default()),
             Next::Undo(step) => Event::Undone(step),
-            Next::Finished(_) => unreachable!("drive stops there"),
+            Next::Finished(_) => unreachable!("nothing is asked then"),
         }
     }
 
@@ -579,7 +584,7 @@ mod tests {
         let writer = Capabilities {
             single_writer: true,
             has_data: true,
-            ..STATELESS
+            ..Capabilities::STATELESS
         };
         let plans = [
             plan(),

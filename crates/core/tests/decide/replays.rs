@@ -42,16 +42,25 @@ fn probe(seconds: u64, value: f64) -> Entry {
     Entry::Probed(probed(at, pool(value)))
 }
 
-fn run(policy: &Policy, outcome: Outcome, entries: Vec<Entry>) -> Replayed {
-    let resource = "web".into();
-    let setting = Setting {
-        resource: &resource,
+/// With `web` and straight lines.
+pub(crate) fn setting<'a>(
+    resource: &'a ResourceId,
+    policy: &'a Policy,
+    baseline: &'a Baseline,
+    outcome: Outcome,
+) -> Setting<'a> {
+    Setting {
+        resource,
         policy,
-        baseline: &baseline(),
+        baseline,
         factory: &STRAIGHT,
         assumed: assumed(outcome),
-    };
-    replay(&setting, entries)
+    }
+}
+
+fn run(policy: &Policy, outcome: Outcome, entries: Vec<Entry>) -> Replayed {
+    let (resource, baseline) = ("web".into(), baseline());
+    replay(&setting(&resource, policy, &baseline, outcome), entries)
 }
 
 fn baseline() -> Baseline {
@@ -60,12 +69,7 @@ fn baseline() -> Baseline {
 
 fn assumed(outcome: Outcome) -> Assumed {
     Assumed {
-        capabilities: Capabilities {
-            single_writer: false,
-            has_traffic: true,
-            has_data: false,
-            can_rehearse: true,
-        },
+        capabilities: Capabilities::STATELESS,
         activation: 5 * SECOND,
         moving: 15 * SECOND,
         outcome,
@@ -183,13 +187,7 @@ proptest! {
         });
         let entries: Vec<Entry> = entries.collect();
         let (resource, policy, baseline) = ("web".into(), policy(), baseline());
-        let setting = Setting {
-            resource: &resource,
-            policy: &policy,
-            baseline: &baseline,
-            factory: &STRAIGHT,
-            assumed: assumed(Outcome::Done),
-        };
+        let setting = setting(&resource, &policy, &baseline, Outcome::Done);
         let mut shared = Replay::new(&setting).by(&Unruly);
         entries.iter().for_each(|entry| { shared.take(entry.clone()); });
         prop_assert_eq!(shared.finish(), replay(&setting, entries));
@@ -330,13 +328,7 @@ fn a_text_speaks_again_when_it_is_as_approved() {
     };
     let resource = "web".into();
     let baseline = approving([("mode", Observed::configuration(Value::Text("on".into())))]);
-    let setting = Setting {
-        resource: &resource,
-        policy: &policy,
-        baseline: &baseline,
-        factory: &STRAIGHT,
-        assumed: assumed(Outcome::Done),
-    };
+    let setting = setting(&resource, &policy, &baseline, Outcome::Done);
     let moves = |between: &str| {
         let changes = [
             (0, "on"),
@@ -354,13 +346,7 @@ fn a_text_speaks_again_when_it_is_as_approved() {
 /// A replay of `entries`, with what each was answered.
 fn answers(entries: Vec<Entry>) -> (Vec<Option<&'static str>>, Replayed) {
     let (policy, baseline, resource) = (policy(), baseline(), "web".into());
-    let setting = Setting {
-        resource: &resource,
-        policy: &policy,
-        baseline: &baseline,
-        factory: &STRAIGHT,
-        assumed: assumed(Outcome::Done),
-    };
+    let setting = setting(&resource, &policy, &baseline, Outcome::Done);
     let mut replay = Replay::new(&setting);
     let word = |reason: &Reason| match reason {
         Reason::Quiet => "quiet",
@@ -441,13 +427,7 @@ fn what_is_approved_is_what_was_named_or_all() {
         [("pool", number(pool)), ("heap", number(heap))]
     };
     let baseline = approving(found(400.0, 1.0));
-    let setting = Setting {
-        resource: &resource,
-        policy: &policy,
-        baseline: &baseline,
-        factory: &STRAIGHT,
-        assumed: assumed(Outcome::Done),
-    };
+    let setting = setting(&resource, &policy, &baseline, Outcome::Done);
     let approved = |paths: &[&str]| {
         let mut replay = Replay::new(&setting);
         replay.take(Entry::Probed(probed(NOON, found(500.0, 2.0))));
@@ -470,13 +450,7 @@ fn what_is_approved_is_what_was_named_or_all() {
 #[test]
 fn a_saga_ends_with_the_entry_of_its_last_instant() {
     let (policy, baseline, resource) = (policy(), baseline(), "web".into());
-    let setting = Setting {
-        resource: &resource,
-        policy: &policy,
-        baseline: &baseline,
-        factory: &STRAIGHT,
-        assumed: assumed(Outcome::Done),
-    };
+    let setting = setting(&resource, &policy, &baseline, Outcome::Done);
     let mut replay = Replay::new(&setting);
     replay.take(probe(0, 400.0));
     replay.take(Entry::Commanded {
@@ -508,13 +482,7 @@ fn who_serves_changes_only_with_a_move_that_succeeds() {
         (Outcome::Undone, "a"),
         (Outcome::Stuck, "a"),
     ] {
-        let setting = Setting {
-            resource: &resource,
-            policy: &policy,
-            baseline: &baseline,
-            factory: &STRAIGHT,
-            assumed: assumed(outcome),
-        };
+        let setting = setting(&resource, &policy, &baseline, outcome);
         let mut replay = Replay::new(&setting);
         for entry in drift(90) {
             replay.take(entry);
@@ -526,13 +494,7 @@ fn who_serves_changes_only_with_a_move_that_succeeds() {
 #[test]
 fn a_clone_is_good_while_what_it_was_made_of_is_approved() {
     let (policy, baseline, resource) = (policy(), baseline(), "web".into());
-    let setting = Setting {
-        resource: &resource,
-        policy: &policy,
-        baseline: &baseline,
-        factory: &STRAIGHT,
-        assumed: assumed(Outcome::Done),
-    };
+    let setting = setting(&resource, &policy, &baseline, Outcome::Done);
     let mut replay = Replay::new(&setting);
     // Approved, drifted, approved: three generations; then the first drift beyond its limit.
     for (seconds, value) in [

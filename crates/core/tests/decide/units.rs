@@ -9,16 +9,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use evenkeel_core::baseline::Baseline;
 use evenkeel_core::decide::{Action, Decision};
-use evenkeel_core::failover::{Capabilities, Outcome};
+use evenkeel_core::failover::Outcome;
 use evenkeel_core::policy::{Mode, Policy, PropertyRule, Tolerance};
 use evenkeel_core::property::{Observed, Severity};
-use evenkeel_core::replay::{Assumed, Entry, Replay, Setting};
+use evenkeel_core::replay::{Entry, Replay, Setting};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use serde_json::{Value as Json, json};
 
 use crate::case::*;
 use crate::line::Lines;
+use crate::replays::setting;
 
 /// One property per way to say a tolerance.
 const PATHS: [&str; 4] = ["absolute", "learned", "limits", "relative"];
@@ -94,22 +95,8 @@ fn entries(course: &[Happening], unit: f64) -> Vec<Entry> {
 fn decided(course: &[Happening], kind: Lines, unit: f64) -> Vec<Json> {
     let (policy, baseline, resource) = (policy(unit), baseline(unit), "web".into());
     let setting = Setting {
-        resource: &resource,
-        policy: &policy,
-        baseline: &baseline,
         factory: &kind,
-        assumed: Assumed {
-            capabilities: Capabilities {
-                single_writer: false,
-                has_traffic: true,
-                has_data: false,
-                can_rehearse: true,
-            },
-            activation: 5 * SECOND,
-            moving: 15 * SECOND,
-            outcome: Outcome::Done,
-            reinstating: MINUTE,
-        },
+        ..setting(&resource, &policy, &baseline, Outcome::Done)
     };
     let mut replay = Replay::new(&setting);
     let told = |entry| {

@@ -75,12 +75,7 @@ fn plan(run: RunId, resource: &ResourceId) -> Plan {
         why: "keepalive_timeout is predicted to leave its band".to_owned(),
         from: Instance::A,
     };
-    let capabilities = Capabilities {
-        single_writer: false,
-        has_traffic: true,
-        has_data: false,
-        can_rehearse: true,
-    };
+    let capabilities = Capabilities::STATELESS;
     Plan::move_clients(PlanKind::Failover, heading, choice(), capabilities)
 }
 

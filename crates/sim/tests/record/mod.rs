@@ -39,12 +39,7 @@ pub(crate) fn baseline(values: &[(&str, f64)]) -> Baseline {
 
 /// Clients move in a quarter of a minute, and a reinstatement takes one.
 pub(crate) const ASSUMED: Assumed = Assumed {
-    capabilities: Capabilities {
-        single_writer: false,
-        has_traffic: true,
-        has_data: false,
-        can_rehearse: true,
-    },
+    capabilities: Capabilities::STATELESS,
     activation: Duration::from_secs(5),
     moving: Duration::from_secs(15),
     outcome: Outcome::Done,
