@@ -87,21 +87,22 @@ impl Engine {
     /// The weights at every anchor: learned, handed on from shorter to longer horizons, and those of
     /// trending models only so far as there is a trend old enough to be carried on so far.
     pub(super) fn weights_at_anchors(&self) -> Vec<PerExpert> {
+        let trending = self.trending();
         let mut learned: Option<PerExpert> = None;
         let mut result = Vec::with_capacity(self.anchors.len());
         for anchor in &self.anchors {
             let weights = anchor.weights(learned.as_ref());
             learned = Some(weights);
-            result.push(self.gated(weights, self.trending(anchor.span())));
+            result.push(self.gated(weights, trending(anchor.span())));
         }
         result
     }
 
-    /// How much a trend is believed `span` ahead, from 0 to 1: so far as there is one, and it is old enough.
-    fn trending(&self, span: Duration) -> f64 {
+    /// How much a trend is believed so far ahead, from 0 to 1: so far as there is one, and it is old enough.
+    fn trending(&self) -> impl Fn(Duration) -> f64 + use<> {
+        let strength = self.trend.strength();
         let reach = CARRIED_ON * self.last_at.since(self.regime_began()).as_secs_f64();
-        let carried = (reach / span.as_secs_f64()).min(1.0).powi(2);
-        self.trend.strength() * carried
+        move |span| strength * (reach / span.as_secs_f64()).min(1.0).powi(2)
     }
 
     /// At each of the steps `ahead` the stretch between the last value and where the trending models are,
@@ -115,9 +116,9 @@ impl Engine {
         if self.trend.strength() == 0.0 {
             return Vec::new();
         }
-        let models = self.pool.models();
+        let (models, trending) = (self.pool.models(), self.trending());
         let open = |(steps, said): (&u32, &[Moments; EXPERTS])| {
-            let believed = self.trending(grid.step() * *steps);
+            let believed = trending(grid.step() * *steps);
             let mut stretch = (self.last_value, self.last_value);
             for (model, moments) in models.iter().zip(said) {
                 if model.continuation() == Continuation::Trending {
