@@ -107,7 +107,8 @@ impl Quantiles {
     /// The distribution of `-X`.
     #[must_use]
     pub fn mirrored(&self) -> Self {
-        Self::new(self.0.map(|value| -value))
+        // What rises from one end falls from the other, negated: it is in order already.
+        Self(std::array::from_fn(|i| -self.0[LEVELS.len() - 1 - i]))
     }
 
     /// `P(X < lower or X > upper)`.

@@ -14,7 +14,7 @@ pub mod learned;
 pub mod refit;
 mod roster;
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -181,7 +181,8 @@ impl Watch {
         }
         let mut outlooks = jobs::run(ones, trackers, &fresh, workers);
         keep_company(&mut outlooks, together_within(policy));
-        outlooks.sort_by_cached_key(|outlook| Reverse(Urgency(urgency(outlook))));
+        // Of numbers that are not negative the bits are in the same order.
+        outlooks.sort_by_cached_key(|outlook| Reverse(urgency(outlook).to_bits()));
         outlooks
     }
 
@@ -462,32 +463,8 @@ fn breach(
     })
 }
 
-/// A number in its total order.
-#[derive(Clone, Copy, Debug)]
-struct Urgency(f64);
-
-impl Ord for Urgency {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0.total_cmp(&other.0)
-    }
-}
-
-impl PartialOrd for Urgency {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Urgency {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Urgency {}
-
 /// Orders outlooks: what breaches before what does not, then by severity, what is observed before what
-/// is predicted, sooner before later; the rest by how far the deviation has gone in its band.
+/// is predicted, sooner before later; the rest by how far the deviation has gone in its band. Never negative.
 fn urgency(outlook: &PropertyOutlook) -> f64 {
     let severity = match outlook.severity {
         Severity::Info => 0.0,
