@@ -3,7 +3,7 @@
 //!
 //! Everything the network sees is a ratio to the series' own scale, and every answer is in that scale
 //! counted from the last value; so a forecast follows a shift or a stretch of the series exactly (but
-//! for rounding, and for a series of one value, whose scale can only be its distance from zero).
+//! for rounding, and while there is one value only, whose scale can only be its distance from zero).
 //!
 //! - *scale* `s`: exponentially weighted mean of the absolute differences, memory 32 steps, kept above
 //!   a tenth of the same with a memory of 512 steps, so that a calm hour does not make a burst infinite;
@@ -195,7 +195,7 @@ impl Track {
             Some(value) => {
                 let value = value.clamp(-VALUE_LIMIT, VALUE_LIMIT);
                 if self.seen > 0 {
-                    let scale = self.scale();
+                    let scale = self.scale_of_next(value);
                     inputs[0] = squash(ratio(value - self.last, scale));
                     inputs[1] = squash(ratio(value - self.level, scale));
                 }
@@ -251,6 +251,17 @@ impl Track {
         // Below the digits of the value nothing can be told from rounding.
         let digits = (self.last.abs() * 4.0 * f64::EPSILON).max(1e-30);
         self.swing.max(0.1 * self.swing_long).max(digits)
+    }
+
+    /// What the next value's distances are counted in. The second value of a series is the first to tell of a
+    /// change: counted in itself, it is a change of one, up or down, wherever zero lies.
+    fn scale_of_next(&self, value: f64) -> f64 {
+        let change = (value - self.last).abs();
+        if self.seen == 1 && change > 0.0 {
+            change
+        } else {
+            self.scale()
+        }
     }
 
     /// Four ratios that tell kinds of series apart.
@@ -378,6 +389,19 @@ mod tests {
             assert!((a - b).abs() < 1e-5, "{inputs:?} {same:?}");
         }
         assert!((two.candidates(4).unit / one.candidates(4).unit - 8.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn second_value_is_a_step_up_or_down_wherever_zero_lies() {
+        for first in [-0.1, 0.0, 1e-9, 1000.0] {
+            let of = |change: f64| run(&[first, first + change]).1[..8].to_vec();
+            for (change, due) in [(3.0, squash(1.0)), (-0.5, squash(-1.0)), (0.0, 0.0)] {
+                assert_eq!(of(change)[..2], [due; 2], "{first} {change}");
+                for (a, b) in of(change).iter().zip(of(2.0 * change)) {
+                    assert!((a - b).abs() < 1e-6, "{first} {change}: {a} {b}");
+                }
+            }
+        }
     }
 
     #[test]
