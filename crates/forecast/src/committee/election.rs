@@ -290,7 +290,9 @@ impl<'a> Election<'a> {
         let mut path = Vec::new();
         let mut said = vec![Moments::default(); self.anchors.len()];
         let mut sums = vec![(0.0, 0_usize); self.anchors.len()];
-        let mut last = self.history[self.cut - 1];
+        // A gap takes the value before it, as in the past that was handed over.
+        let told = self.history[..self.cut].iter().rev();
+        let mut last = told.copied().find(|v| v.is_finite()).unwrap_or_default();
         for origin in self.cut..self.history.len() {
             if (origin - self.cut).is_multiple_of(stride) {
                 member.predict(&past, &self.anchors, &mut path, &mut said);
@@ -333,6 +335,9 @@ fn elected(
             weights[anchor] = if !least.is_finite() {
                 // A horizon longer than the trial: the next shorter one tells, see below.
                 f64::NAN
+            } else if !loss.is_finite() {
+                // It said nothing of which a loss could be told.
+                0.0
             } else if least > 0.0 {
                 (-TEMPER * (loss - least) / least).exp()
             } else {
@@ -407,6 +412,39 @@ mod tests {
         assert_eq!(shares.len(), 3);
         for (share, expected) in shares.iter().zip([4.0 / 6.0, 1.0 / 6.0, 1.0 / 6.0]) {
             assert!((share - expected).abs() < 1e-6, "{shares:?}");
+        }
+    }
+
+    #[test]
+    fn who_said_nothing_that_can_be_judged_is_not_seated() {
+        let all = vec![
+            tried(Candidate::Theta(4), [f64::NAN, f64::INFINITY]),
+            tried(Candidate::Ets(4), [1.0, f64::NAN]),
+        ];
+        let elected = elected(all, 2);
+        assert_eq!(elected.len(), 1);
+        assert_eq!(
+            (&elected[0].0, &elected[0].2[..]),
+            (&Candidate::Ets(4), &[1.0; 2][..])
+        );
+    }
+
+    #[test]
+    fn an_outage_over_the_cut_leaves_every_candidate_a_loss() {
+        let mut history: Vec<f64> = (0..400_i32).map(|i| f64::from(i * i % 12)).collect();
+        // The older part ends with seven tenths.
+        history[270..285].fill(f64::NAN);
+        let election = Election::hold(&history, &[12], &[1, 2, 6], &[1, 6], None).unwrap();
+        assert_eq!(election.cut, 280);
+        for candidate in election.candidates() {
+            let Some(member) = candidate.fit(&history[..280], 6, None) else {
+                continue;
+            };
+            let losses = election.trial(&member);
+            assert!(
+                losses.iter().all(|l| l.is_finite()),
+                "{candidate:?}: {losses:?}"
+            );
         }
     }
 

@@ -187,6 +187,7 @@ impl Committee {
             && self.anchors.windows(2).all(|pair| pair[0] < pair[1])
             && self.seats.iter().all(fits)
             && self.range.0 <= self.range.1
+            && self.past.is_sound()
     }
 
     fn expected_next(&self) -> f64 {
@@ -237,6 +238,7 @@ impl Place {
 mod tests {
     use super::*;
     use crate::testing::Random;
+    use proptest::prelude::*;
 
     const STEPS: [u32; 4] = [1, 6, 12, 24];
 
@@ -414,6 +416,61 @@ mod tests {
         restored.update(Some(5.0));
         assert!(!restored.speaks());
         assert_eq!(predict(&restored), predict(&committee));
+    }
+
+    /// Days of twelve steps or nothing in particular, of which a part is lost, and all of `outage`.
+    fn holed(seed: u64, kind: u8, lost: f64, outage: std::ops::Range<usize>) -> Vec<f64> {
+        let mut random = Random::new(seed);
+        let mut level = 0.0;
+        (0..420_u32)
+            .map(|t| {
+                let (chance, noise) = (random.uniform(), random.normal());
+                level += noise;
+                let value = match kind {
+                    0 => noise,
+                    1 => level,
+                    2 => f64::from(t % 12) + noise,
+                    3 => f64::from(t % 12),
+                    4 => 1e-9 * noise + f64::from(u8::from(chance > 0.99)) * 1e25,
+                    _ => f64::from(u8::from(chance > 0.9)),
+                };
+                if random.uniform() < lost || outage.contains(&(t as usize)) {
+                    f64::NAN
+                } else {
+                    value
+                }
+            })
+            .collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_lost_never_becomes_no_number(
+            seed in any::<u64>(),
+            kind in 0_u8..6,
+            lost in prop_oneof![Just(0.0), Just(0.05), Just(0.4), Just(0.7)],
+            from in 0_usize..420,
+            length in prop_oneof![Just(0_usize), 1_usize..40, 100_usize..200],
+            seasons in prop_oneof![Just(vec![]), Just(vec![12]), Just(vec![12, 36]), Just(vec![7])],
+        ) {
+            let values = holed(seed, kind, lost, from..from + length);
+            let (known, rest) = values.split_at(330);
+            let Some(election) = Election::hold(known, &seasons, &STEPS, &STEPS, None) else {
+                return Ok(());
+            };
+            for mut committee in [election.at_cut(), election.committee()] {
+                for value in rest {
+                    committee.update(Some(*value).filter(|v| v.is_finite()));
+                    for (at, said) in predict(&committee).iter().enumerate() {
+                        let sound = said.mean.is_finite() && said.variance.is_finite();
+                        prop_assert!(sound && said.variance > 0.0, "{at}: {said:?} {:?}", committee.weights());
+                    }
+                    prop_assert!(committee.is_sound());
+                }
+            }
+        }
     }
 
     #[test]

@@ -43,6 +43,10 @@ const LOG_VARIANCE_MAX: f64 = 3.0;
 /// The longest lag that is used; what a [`Past`] keeps follows from it.
 pub const LONGEST_LAG: usize = 2048;
 
+/// No value is kept as more units from zero: single precision ends at 3e38, and what is infinite there would be
+/// no number after the next difference.
+const KEPT_LIMIT: f64 = 1e37;
+
 /// On which scale the recursion runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -121,9 +125,18 @@ impl Past {
             let surplus = self.values.len() - self.keep.max(1) + 1;
             self.values.drain(..surplus);
         }
+        let kept = ((value - self.zero) / self.unit).clamp(-KEPT_LIMIT, KEPT_LIMIT);
         // Rounding to single precision is meant.
         #[allow(clippy::cast_possible_truncation)]
-        self.values.push(((value - self.zero) / self.unit) as f32);
+        self.values.push(kept as f32);
+    }
+
+    /// Whether it may be what [`Past::new`] and [`Past::push`] make: all of it is numbers.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.zero.is_finite()
+            && self.unit.is_finite()
+            && self.unit > 0.0
+            && self.values.iter().all(|value| value.is_finite())
     }
 
     /// The last `count` values, or as many as there are, as they are kept.
