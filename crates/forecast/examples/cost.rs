@@ -154,8 +154,13 @@ fn main() {
         true,
         &mut persistent,
     );
+    let mut hour = 0_u32;
+    measure("the same with a season of 24", true, true, || {
+        hour += 1;
+        5.0 * (std::f64::consts::TAU * f64::from(hour % 24) / 24.0).sin() + persistent()
+    });
     let network = network(&mut persistent);
-    let name = "the same with a network in the committee";
+    let name = "without a season, a network in the committee";
     measure_with(&network, name, true, true, &mut persistent);
     measure_fleet();
 }

@@ -14,6 +14,7 @@ use super::{Committee, Member, Seat};
 use crate::experts::loss;
 use crate::lstm::{Context, LstmModel, Network, Slot};
 use crate::models::Moments;
+use crate::models::adaptive_ar::AdaptiveAr;
 use crate::models::arima::{self, Arima};
 use crate::models::ets::Ets;
 use crate::models::mstl::Mstl;
@@ -93,6 +94,7 @@ pub struct Election<'a> {
 #[derive(Clone, Debug, PartialEq)]
 enum Candidate {
     Autoregression(Shape),
+    Adaptive(Shape),
     SeasonalNaive(usize),
     /// With the season in steps; 0: none.
     Ets(usize),
@@ -109,6 +111,8 @@ impl Candidate {
             Self::Autoregression(shape) => {
                 SparseAr::fit(history, shape, reach).map(Member::Autoregression)
             }
+            Self::Adaptive(shape) => AdaptiveAr::fit(history, shape, reach)
+                .map(|adaptive| Member::Adaptive(Box::new(adaptive))),
             Self::SeasonalNaive(season) => {
                 SeasonalNaive::fit(history, *season).map(Member::SeasonalNaive)
             }
@@ -216,8 +220,11 @@ impl<'a> Election<'a> {
     }
 
     fn caught_up(&self, mut member: Member) -> Member {
+        let mut past = Past::new(&self.history[..self.cut], member.memory());
         for value in &self.history[self.cut..] {
-            member.update(Some(*value).filter(|v| v.is_finite()));
+            let known = Some(*value).filter(|v| v.is_finite());
+            member.update(known, &past);
+            past.push(known.unwrap_or(past.newest()));
         }
         member
     }
@@ -242,11 +249,18 @@ impl<'a> Election<'a> {
         candidates.extend(self.global.as_ref().map(|_| Candidate::Lstm));
         let mut add = |lags: &[usize], difference, scale| {
             let lags: BTreeSet<usize> = lags.iter().copied().collect();
-            candidates.push(Candidate::Autoregression(Shape {
+            let shape = Shape {
                 lags: lags.into_iter().collect(),
                 difference,
                 scale,
-            }));
+            };
+            // With a season coefficients that follow do as well as those that keep to the fit, and better after the
+            // day's course has changed. Without one there is little to follow but noise.
+            candidates.push(if difference == 0 && !self.seasons.is_empty() {
+                Candidate::Adaptive(shape)
+            } else {
+                Candidate::Autoregression(shape)
+            });
         };
         let usual = usual_lags(&self.seasons);
         let Some(&day) = self.seasons.first() else {
@@ -304,7 +318,7 @@ impl<'a> Election<'a> {
                 }
             }
             let value = self.history[origin];
-            member.update(Some(value).filter(|v| v.is_finite()));
+            member.update(Some(value).filter(|v| v.is_finite()), &past);
             if value.is_finite() {
                 last = value;
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::lstm::{Network, Slot};
+use crate::models::adaptive_ar::AdaptiveAr;
 use crate::models::arima::Arima;
 use crate::models::ets::Ets;
 use crate::models::mstl::Mstl;
@@ -30,6 +31,8 @@ pub enum Member {
     Mstl(Box<Mstl>),
     /// The network of all series; silent while it waits for one.
     Lstm(Box<Slot>),
+    /// Continues the shared past by coefficients that follow it.
+    Adaptive(Box<AdaptiveAr>),
 }
 
 impl Member {
@@ -42,14 +45,16 @@ impl Member {
             Self::Theta(model) => model.describe(),
             Self::Mstl(model) => model.describe(),
             Self::Arima(model) => model.describe(),
+            Self::Adaptive(model) => model.describe(),
             Self::Lstm(slot) => slot
                 .model()
                 .map_or_else(|| "LSTM".to_owned(), Fitted::describe),
         }
     }
 
-    /// Lets one step go by. Those that continue the shared past have nothing of their own to update.
-    pub(super) fn update(&mut self, observed: Option<f64>) {
+    /// Lets one step go by; `past` is what came before it. Those that only continue the shared past have nothing of
+    /// their own to update.
+    pub(super) fn update(&mut self, observed: Option<f64>, past: &Past) {
         match self {
             Self::Autoregression(_) => {}
             Self::SeasonalNaive(model) => model.update(observed),
@@ -57,6 +62,7 @@ impl Member {
             Self::Theta(model) => model.update(observed),
             Self::Mstl(model) => model.update(observed),
             Self::Arima(model) => model.update(observed),
+            Self::Adaptive(model) => model.update(observed, past),
             Self::Lstm(slot) => {
                 if let Some(model) = slot.model_mut() {
                     model.update(observed);
@@ -69,6 +75,7 @@ impl Member {
     pub(super) fn memory(&self) -> usize {
         match self {
             Self::Autoregression(model) => model.memory(),
+            Self::Adaptive(model) => model.memory(),
             Self::SeasonalNaive(_)
             | Self::Ets(_)
             | Self::Theta(_)
@@ -87,7 +94,8 @@ impl Member {
             | Self::Ets(_)
             | Self::Theta(_)
             | Self::Arima(_)
-            | Self::Mstl(_) => true,
+            | Self::Mstl(_)
+            | Self::Adaptive(_) => true,
         }
     }
 
@@ -104,6 +112,7 @@ impl Member {
     pub(super) fn is_sound(&self) -> bool {
         match self {
             Self::Autoregression(model) => model.is_sound(),
+            Self::Adaptive(model) => model.is_sound(),
             Self::SeasonalNaive(_)
             | Self::Ets(_)
             | Self::Theta(_)
@@ -123,6 +132,7 @@ impl Member {
     ) {
         match self {
             Self::Autoregression(model) => model.predict(past, steps, path, out),
+            Self::Adaptive(model) => model.predict(past, steps, path, out),
             Self::SeasonalNaive(model) => model.predict(steps, out),
             Self::Ets(model) => model.predict(steps, out),
             Self::Theta(model) => model.predict(steps, out),

@@ -61,7 +61,7 @@ impl Committee {
         self.dismiss_silent();
         let value = observed.unwrap_or_else(|| self.expected_next());
         for seat in &mut self.seats {
-            seat.member.update(observed);
+            seat.member.update(observed, &self.past);
         }
         self.past.push(value);
     }

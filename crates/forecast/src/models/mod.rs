@@ -5,6 +5,7 @@
 //! exactly as it is. Left out on purpose: calibration (`crate::conformal`) and the choice between
 //! models (`crate::experts`); a model says honestly what it believes and no more.
 
+pub mod adaptive_ar;
 pub mod arima;
 pub mod ets;
 pub mod mstl;

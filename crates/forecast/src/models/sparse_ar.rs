@@ -72,11 +72,11 @@ pub struct Shape {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SparseAr {
     name: String,
-    scale: Scale,
-    lags: Vec<u16>,
-    coefficients: Vec<f64>,
-    intercept: f64,
-    variance: f64,
+    pub(super) scale: Scale,
+    pub(super) lags: Vec<u16>,
+    pub(super) coefficients: Vec<f64>,
+    pub(super) intercept: f64,
+    pub(super) variance: f64,
     /// The range of `z` in the history.
     range: (f64, f64),
     /// Standard deviations at steps 1, 2, ... in units of that of one step.
@@ -131,6 +131,11 @@ impl Past {
         self.values.push(kept as f32);
     }
 
+    /// The newest value; zero's if there is none.
+    pub(crate) fn newest(&self) -> f64 {
+        self.value(self.values.last().copied().unwrap_or_default())
+    }
+
     /// Whether it may be what [`Past::new`] and [`Past::push`] make: all of it is numbers.
     pub(crate) fn is_sound(&self) -> bool {
         self.zero.is_finite()
@@ -140,12 +145,12 @@ impl Past {
     }
 
     /// The last `count` values, or as many as there are, as they are kept.
-    fn last(&self, count: usize) -> &[f32] {
+    pub(super) fn last(&self, count: usize) -> &[f32] {
         &self.values[self.values.len().saturating_sub(count)..]
     }
 
     /// What is kept, in the unit of the series.
-    fn value(&self, kept: f32) -> f64 {
+    pub(super) fn value(&self, kept: f32) -> f64 {
         self.zero + self.unit * f64::from(kept)
     }
 }
@@ -280,7 +285,7 @@ impl SparseAr {
     fn recall(&self, past: &Past, reach: usize, path: &mut Vec<f64>) -> (f64, f64) {
         let memory = self.memory();
         let recent = past.last(memory);
-        let least = self.range.0.exp() * 1e-3;
+        let least = self.least();
         let scaled = |value: f32| match self.scale {
             Scale::Linear => past.value(value),
             Scale::Logarithmic => past.value(value).max(least).ln(),
@@ -299,6 +304,22 @@ impl SparseAr {
         }
         let (low, high) = range_of(recent);
         self.bounds(scaled(low), scaled(high))
+    }
+
+    /// What is less than this counts as this where logarithms are taken.
+    pub(super) fn least(&self) -> f64 {
+        self.range.0.exp() * 1e-3
+    }
+
+    /// Takes other coefficients, unless shocks would grow without bound by them.
+    pub(super) fn revise(&mut self, coefficients: Vec<f64>, intercept: f64) {
+        let before = std::mem::replace(&mut self.coefficients, coefficients);
+        match self.growth(self.growth.len()) {
+            Some(growth) if intercept.is_finite() => {
+                (self.growth, self.intercept) = (growth, intercept);
+            }
+            Some(_) | None => self.coefficients = before,
+        }
     }
 
     /// How far a mean may go on the scale of the recursion: where the series has been, lately between `lowest` and
@@ -387,7 +408,7 @@ fn name(shape: &Shape) -> String {
     }
 }
 
-fn transformed(history: &[f64], scale: Scale) -> Option<Vec<f64>> {
+pub(super) fn transformed(history: &[f64], scale: Scale) -> Option<Vec<f64>> {
     match scale {
         Scale::Linear => Some(history.to_vec()),
         Scale::Logarithmic => history
@@ -513,7 +534,7 @@ fn regress(z: &[f64], lags: &[usize], round_mean: bool) -> Option<Regression> {
 }
 
 /// Solves `A x = b` for a symmetric positive definite `A` given by its lower triangle (Cholesky).
-fn solve(mut a: Vec<f64>, mut b: Vec<f64>, width: usize) -> Option<Vec<f64>> {
+pub(super) fn solve(mut a: Vec<f64>, mut b: Vec<f64>, width: usize) -> Option<Vec<f64>> {
     for i in 0..width {
         for j in 0..=i {
             let mut sum = a[i * width + j];
