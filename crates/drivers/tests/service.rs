@@ -365,7 +365,8 @@ async fn a_rehearsal_touches_neither_instance_and_leaves_nothing() {
         .await
         .unwrap();
     let rehearsal = driver.rehearse(&choice(synced.id), B, now()).await.unwrap();
-    assert!(rehearsal.result.unwrap_err().contains("ended at once"));
+    let error = rehearsal.result.unwrap_err();
+    assert!(error.contains("ended at once"), "{error}");
     assert!(!world.path("state/rehearsal").exists());
 }
 

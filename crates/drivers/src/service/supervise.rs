@@ -359,16 +359,22 @@ impl Supervisor {
         let waiting = async {
             let mut good = 0;
             let mut was_up = matches!(self.way, Way::Evenkeel);
+            let mut was_foreign = false;
             loop {
                 match self.status(Adoption::Refused).await {
                     Status::Stopped { exit } if was_up => return Err(self.died(exit)),
                     Status::Stopped { exit } => {
                         note(&last, exit.unwrap_or_else(|| "it is not up yet".to_owned()))
                     }
-                    Status::Foreign(who) if matches!(self.way, Way::Evenkeel) => {
+                    // For a moment it may be a child of ours, forked and not executed yet, that holds a socket
+                    // which was closed since.
+                    Status::Foreign(who) if was_foreign && matches!(self.way, Way::Evenkeel) => {
                         return Err(NotWell::Died(format!("its process ended, and {who}")));
                     }
-                    Status::Foreign(who) => note(&last, who),
+                    Status::Foreign(who) => {
+                        was_foreign = true;
+                        note(&last, who);
+                    }
                     Status::Running { .. } => {
                         was_up = true;
                         good = self.check().await.map_or_else(
