@@ -157,10 +157,10 @@ fn sample(
         return;
     };
     if let Some(came) = outcomes.reaches_limit(probe, property) {
-        let probability = outlook.forecast.as_ref().map_or(0.0, |forecast| {
-            let reach = forecast.first_passage(-1.0, 1.0).within_reach();
-            reach.map_or(0.0, |bound| bound.at_least)
-        });
+        let probability = outlook
+            .forecast
+            .as_ref()
+            .map_or(0.0, |forecast| forecast.passage(-1.0, 1.0));
         believed.limit.push(probability, came);
     }
     if let Breach::Predicted { confidence, .. } = outlook.breach

@@ -55,6 +55,9 @@ struct Options {
     /// Only these families; may be said several times.
     #[arg(long, value_delimiter = ',')]
     families: Vec<String>,
+    /// Evenkeel alone, without the alternatives.
+    #[arg(long)]
+    alone: bool,
     /// No evaluation, but what Evenkeel decided on one scenario by default.
     #[arg(long, value_name = "FAMILY:SEED")]
     story: Option<String>,
@@ -90,10 +93,11 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let ids = source.ids(options.scenarios, options.seed_offset);
+    let alternatives: &[Kind] = if options.alone { &[] } else { &Kind::ALL };
     let contenders = evaluate::evaluate(
         &source,
         &ids,
-        (&evaluate::TOLERANCES, &Kind::ALL),
+        (&evaluate::TOLERANCES, alternatives),
         workers,
         &|what| eprintln!("{what}"),
     )?;

@@ -1,9 +1,9 @@
 //! What stands on the wire, pinned: scripts and dashboards read these names.
 
 use evenkeel_api::wire::{
-    Acted, Band, Breach, BreachKind, FirstPassage, GuardCheck, Instance, Network, NetworkStage,
-    Origin, PathBound, PhaseKind, PlanView, PlannedStep, Property, Severity, Shift, ShiftKind,
-    StepStatus, Surprise, TrainedNetwork, ValueKind, WireValue,
+    Acted, Band, Breach, BreachKind, FirstPassage, GuardCheck, Harm, Instance, Network,
+    NetworkStage, Origin, PathBound, PhaseKind, PlanView, PlannedStep, Property, Severity, Shift,
+    ShiftKind, StepStatus, Surprise, TrainedNetwork, ValueKind, WireValue,
 };
 use serde_json::{Value, json};
 
@@ -84,6 +84,10 @@ fn a_property_is_flat_with_units_in_its_names() {
                 at_most: 1.0,
             }),
             harm_after_s: None,
+            harm: Some(Harm {
+                probability: 0.5,
+                turned_back: 1,
+            }),
         },
         onset: Some("2026-11-24T22:51:05Z".into()),
         surprise: Some(Surprise {
@@ -110,6 +114,7 @@ fn a_property_is_flat_with_units_in_its_names() {
                 "kind": "predicted", "lead_time_s": 840.0, "confidence": 0.97,
                 "path_bound": {"within_s": 1200.0, "at_least": 0.97, "at_most": 1.0},
                 "harm_after_s": null,
+                "harm": {"probability": 0.5, "turned_back": 1},
             },
             "onset": "2026-11-24T22:51:05Z",
             "surprise": {"expected_lower": 0.25, "expected_upper": 0.5, "least": null, "greatest": 820.5},

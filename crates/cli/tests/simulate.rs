@@ -356,6 +356,11 @@ fn stored(line: &str) -> String {
         let at = "2026-11-24T23:14:05Z";
         json!({"resource": "web", "at": at, "properties": properties, "unreadable": []})
     } else {
+        let policy = json!({
+            "when": "early", "act_on": "harm", "warm_up_s": 7200.0, "risk_tolerance": 0.4, "min_confidence": 0.8, "sustain_k": 2,
+            "sustain_n": 4, "horizon_s": 3600.0, "sample_every_s": 60.0, "cool_down_s": 600.0,
+            "max_data_age_s": 300.0, "approval_required": true, "revert": true,
+        });
         json!({
             "name": "web", "kind": "service", "labels": {}, "mode": "advise", "phase": "guarded",
             "phase_why": null, "run": null, "serving": "a", "entrance": null, "baseline": "v1",
@@ -363,11 +368,7 @@ fn stored(line: &str) -> String {
             "lead_time_s": null, "confidence": null, "clone": null, "rehearsal": null,
             "activation_ms": 850, "pause": null, "windows": [], "approval": null, "sentence": "",
             "instances": [], "unreadable": [], "guards": [], "events": [],
-            "policy": {
-                "when": "early", "risk_tolerance": 0.4, "min_confidence": 0.8, "sustain_k": 2,
-                "sustain_n": 4, "horizon_s": 3600.0, "sample_every_s": 60.0, "cool_down_s": 600.0,
-                "max_data_age_s": 300.0, "approval_required": true, "revert": true,
-            },
+            "policy": policy,
         })
     };
     answer.to_string()

@@ -9,6 +9,7 @@
 //!
 //! Were the properties independent, the doubts would multiply whole; did they all move for one reason, the
 //! company would add nothing. The square root lies between the two: half of the logarithm of each doubt counts.
+//! How probable harm is follows by the same rule, from how probable that of the company is.
 //! Only breaches of a severity that people are told of ([`Severity::Warn`] and above) count as company, so that
 //! what is watched for information alone moves no clients.
 
@@ -43,12 +44,20 @@ pub fn together_within(policy: &Policy) -> Duration {
     policy.sample_every * u32::from(policy.sustain_n) * SPANS_APART
 }
 
-/// Raises the confidence of every predicted breach that has company.
+/// A drift that may be company.
+struct Drift {
+    path: PropertyPath,
+    onset: Timestamp,
+    confidence: f64,
+    harm: f64,
+}
+
+/// Raises the confidence of every predicted breach that has company, and how probable its harm is.
 pub fn keep_company(outlooks: &mut [PropertyOutlook], within: Duration) {
-    let drifts: Vec<(PropertyPath, Timestamp, f64)> = outlooks
+    let drifts: Vec<Drift> = outlooks
         .iter()
         .filter(|o| o.severity >= Severity::Warn && o.breach != Breach::None)
-        .filter_map(|o| Some((o.path.clone(), o.onset?, o.breach.confidence().min(SUREST))))
+        .filter_map(drift)
         .collect();
     if drifts.len() < 2 {
         return;
@@ -59,20 +68,43 @@ pub fn keep_company(outlooks: &mut [PropertyOutlook], within: Duration) {
         else {
             continue;
         };
-        let company: Vec<&(PropertyPath, Timestamp, f64)> = drifts
+        let company: Vec<&Drift> = drifts
             .iter()
-            .filter(|(path, at, _)| *path != outlook.path && apart(*at, onset) <= within)
+            .filter(|other| other.path != outlook.path && apart(other.onset, onset) <= within)
             .collect();
         if company.is_empty() {
             continue;
         }
         let alone = *confidence;
-        let doubts = company.iter().map(|(_, _, c)| (1.0 - c).sqrt());
-        *confidence = 1.0 - doubts.fold(1.0 - alone, |doubt, other| doubt * other);
-        let mut with: Vec<PropertyPath> = company.iter().map(|(path, ..)| path.clone()).collect();
+        *confidence = joint(alone, company.iter().map(|other| other.confidence));
+        if let Some(harm) = &mut outlook.harm {
+            harm.probability = joint(harm.probability, company.iter().map(|other| other.harm));
+        }
+        let mut with: Vec<PropertyPath> = company.iter().map(|other| other.path.clone()).collect();
         with.sort();
         outlook.company = Some(Company { with, alone });
     }
+}
+
+fn drift(outlook: &PropertyOutlook) -> Option<Drift> {
+    let harm = match outlook.breach {
+        Breach::Observed => 1.0,
+        Breach::None | Breach::Predicted { .. } => {
+            outlook.harm.map_or(0.0, |harm| harm.probability)
+        }
+    };
+    Some(Drift {
+        path: outlook.path.clone(),
+        onset: outlook.onset?,
+        confidence: outlook.breach.confidence().min(SUREST),
+        harm: harm.min(SUREST),
+    })
+}
+
+/// What `alone` is in the company of others.
+fn joint(alone: f64, others: impl Iterator<Item = f64>) -> f64 {
+    let doubts = others.map(|other| (1.0 - other).sqrt());
+    1.0 - doubts.fold(1.0 - alone, |doubt, other| doubt * other)
 }
 
 fn apart(a: Timestamp, b: Timestamp) -> Duration {
@@ -82,6 +114,7 @@ fn apart(a: Timestamp, b: Timestamp) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::harm::Harm;
     use crate::outlook::tests::found;
 
     const MINUTE: Duration = Duration::from_secs(60);
@@ -117,6 +150,23 @@ mod tests {
                 alone: 0.8
             }
         );
+    }
+
+    #[test]
+    fn harm_is_surer_in_company_too() {
+        let harmful = |path: &str, probability| PropertyOutlook {
+            harm: Some(Harm {
+                probability,
+                turned_back: 2,
+            }),
+            ..drift(path, Severity::Critical, 0.9, 10)
+        };
+        let mut outlooks = [harmful("heap", 0.6), harmful("threads", 0.36)];
+        keep_company(&mut outlooks, 5 * MINUTE);
+        let found = outlooks.map(|outlook| outlook.harm.unwrap().probability);
+        // 1 - 0.4 x sqrt(0.64) and 1 - 0.64 x sqrt(0.4).
+        assert!((found[0] - 0.68).abs() < 1e-12, "{found:?}");
+        assert!((found[1] - (1.0 - 0.64 * 0.4_f64.sqrt())).abs() < 1e-12);
     }
 
     #[test]

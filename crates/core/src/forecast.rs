@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::measure::Measured;
 use crate::time::Timestamp;
 
+pub use crate::passage::{FirstPassage, PathBound};
+
 /// The probability levels at which a predictive distribution is given. Symmetric round the median,
 /// so that every level `p < 0.5` with its mirror `1 - p` is a central interval.
 pub const LEVELS: [f64; 13] = [
@@ -193,91 +195,6 @@ pub struct Forecast {
     pub grid: HorizonGrid,
     /// One distribution per horizon.
     pub quantiles: Vec<Quantiles>,
-}
-
-/// When the series first leaves a range, as far as distributions of each horizon by itself can tell.
-///
-/// A forecast says how the value lies at each horizon, not how it goes from one to the next. Whatever the
-/// dependence between horizons is, the probability that the path has been outside by horizon `k` lies
-/// between the bounds of Fréchet: at least the greatest of the single probabilities up to `k`, at most
-/// their sum. So a lead time read off `at_least` ("outside within 14 min with confidence 0.9") is a
-/// statement about the path that needs no further assumption and never claims too much; one read off `at_most`
-/// ("with confidence 0.9 not outside before 9 min") is its counterpart for the horizons of the grid.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FirstPassage {
-    spans: Vec<Duration>,
-    /// Lower bounds of the probability to have been outside by each horizon; never falling.
-    at_least: Vec<f64>,
-    /// Upper bounds of it; never falling.
-    at_most: Vec<f64>,
-}
-
-/// Of a path, and whatever the dependence between its horizons is: the probability to have been outside
-/// within a time.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PathBound {
-    /// From the forecast's origin.
-    pub within: Duration,
-    /// No less probably than this.
-    pub at_least: f64,
-    /// At the horizons of the grid no more probably than this.
-    pub at_most: f64,
-}
-
-impl FirstPassage {
-    /// The first horizon by which the path has been outside with at least this `confidence`.
-    pub fn certain_by(&self, confidence: f64) -> Option<Duration> {
-        self.bound_of(confidence).map(|bound| bound.within)
-    }
-
-    /// The first horizon by which the path has been outside with at least this `confidence`, and what is
-    /// known of the path by then.
-    pub fn bound_of(&self, confidence: f64) -> Option<PathBound> {
-        self.bound_at(self.at_least.iter().position(|p| *p >= confidence)?)
-    }
-
-    /// The first horizon by which the path may have been outside with a probability above
-    /// `1 - confidence`: before it, it stays inside with at least this `confidence`. `None`: it stays so
-    /// throughout.
-    pub fn safe_until(&self, confidence: f64) -> Option<Duration> {
-        let mut bounds = self.spans.iter().zip(&self.at_most);
-        bounds
-            .find(|(_, p)| **p > 1.0 - confidence)
-            .map(|(span, _)| *span)
-    }
-
-    /// What is known of the path by the last horizon.
-    pub fn within_reach(&self) -> Option<PathBound> {
-        self.bound_at(self.spans.len().checked_sub(1)?)
-    }
-
-    fn bound_at(&self, index: usize) -> Option<PathBound> {
-        Some(PathBound {
-            within: *self.spans.get(index)?,
-            at_least: *self.at_least.get(index)?,
-            at_most: *self.at_most.get(index)?,
-        })
-    }
-}
-
-impl Forecast {
-    /// When the series first leaves `[lower, upper]`.
-    pub fn first_passage(&self, lower: f64, upper: f64) -> FirstPassage {
-        let (mut greatest, mut sum) = (0.0_f64, 0.0_f64);
-        let mut passage = FirstPassage {
-            spans: (0..self.grid.len()).map(|i| self.grid.span(i)).collect(),
-            at_least: Vec::with_capacity(self.grid.len()),
-            at_most: Vec::with_capacity(self.grid.len()),
-        };
-        for quantiles in &self.quantiles {
-            let outside = quantiles.probability_outside(lower, upper);
-            greatest = greatest.max(outside);
-            sum = (sum + outside).min(1.0);
-            passage.at_least.push(greatest);
-            passage.at_most.push(sum);
-        }
-        passage
-    }
 }
 
 /// How a series changed.
@@ -518,19 +435,6 @@ mod tests {
         assert_eq!(some.span(8), 20 * second);
     }
 
-    #[test]
-    fn a_path_is_safe_until_the_doubts_have_come_to_more_than_is_allowed() {
-        let forecast = Forecast {
-            origin: Timestamp::from_millis(0),
-            grid: HorizonGrid::every_step(Duration::from_secs(60), 2),
-            quantiles: vec![Quantiles::certain(0.0), Quantiles::certain(3.0)],
-        };
-        let passage = forecast.first_passage(-1.0, 1.0);
-        assert_eq!(passage.safe_until(1.0), Some(Duration::from_secs(120)));
-        assert_eq!(passage.safe_until(0.0), None, "as much as all is allowed");
-        assert_eq!(passage.certain_by(1.0), Some(Duration::from_secs(120)));
-    }
-
     /// Does what it must and no more.
     #[derive(Debug)]
     struct Least(Vec<f64>);
@@ -582,26 +486,6 @@ mod tests {
         let q = Quantiles::certain(0.5);
         assert_eq!(q.probability_outside(-1.0, 1.0), 0.0);
         assert_eq!(q.probability_outside(-0.4, 0.4), 1.0);
-    }
-
-    #[test]
-    fn a_path_is_outside_at_least_as_surely_as_at_its_surest_horizon() {
-        let grid = HorizonGrid::every_step(Duration::from_secs(60), 3);
-        let at = |shift: f64| Quantiles::new(normal().values().map(|q| q + shift));
-        let forecast = Forecast {
-            origin: Timestamp::from_millis(0),
-            grid,
-            // Above 2 with probability 0.025, 0.5 and 0.25.
-            quantiles: vec![at(0.04), at(2.0), at(1.326)],
-        };
-        let passage = forecast.first_passage(-100.0, 2.0);
-        let minutes = |count: u64| Some(Duration::from_secs(60 * count));
-        assert_eq!(passage.certain_by(0.5 - 1e-6), minutes(2));
-        assert_eq!(passage.certain_by(0.6), None);
-        assert_eq!(passage.safe_until(0.9), minutes(2), "before it, 0.025");
-        assert_eq!(passage.safe_until(0.2), None, "0.775 at most");
-        let reach = passage.within_reach().unwrap();
-        assert!((reach.at_least - 0.5).abs() < 1e-3 && (reach.at_most - 0.775).abs() < 1e-3);
     }
 
     #[test]

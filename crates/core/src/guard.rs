@@ -15,6 +15,8 @@ pub enum Guard {
     Pause,
     /// No maintenance or change window is open.
     Window,
+    /// What is predicted rests on enough history.
+    WarmUp,
     /// The last failover is long enough ago.
     CoolDown,
     /// There were not too many failovers lately.
@@ -48,6 +50,7 @@ impl Guard {
             Self::Mode => "mode",
             Self::Pause => "pause",
             Self::Window => "window",
+            Self::WarmUp => "warm-up",
             Self::CoolDown => "cool-down",
             Self::RateLimit => "rate limit",
             Self::Approval => "approval",

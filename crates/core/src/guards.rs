@@ -30,6 +30,7 @@ pub(crate) fn automatic(policy: &Policy, state: &State, subject: &Subject<'_>) -
         mode(policy),
         pause(state),
         window(policy, state, subject),
+        warm_up(policy, subject),
         shared_fate(policy, subject),
         clone_drift(subject),
     ];
@@ -102,6 +103,24 @@ fn pause(state: &State) -> GuardCheck {
             )
         }
     }
+}
+
+/// A forecast cannot know how far drifts go before it has seen as much time as it speaks of, twice.
+fn warm_up(policy: &Policy, subject: &Subject<'_>) -> GuardCheck {
+    let Some(trigger) = subject.trigger else {
+        return check(Guard::WarmUp, false, "no prediction is acted on");
+    };
+    if trigger.breach == Breach::Observed {
+        return check(Guard::WarmUp, false, "the breach is observed");
+    }
+    let watched = (trigger.since).map_or(Duration::ZERO, |since| subject.now - since);
+    let sentence = format!(
+        "{} is watched for {} (a prediction is acted on after {})",
+        trigger.path,
+        Brief(watched),
+        Brief(policy.warm_up())
+    );
+    check(Guard::WarmUp, watched < policy.warm_up(), sentence)
 }
 
 fn window(policy: &Policy, state: &State, subject: &Subject<'_>) -> GuardCheck {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::band::Band;
 use crate::company::Company;
 use crate::forecast::{FirstPassage, Forecast, PathBound, Swing};
+use crate::harm::Harm;
 use crate::ids::PropertyPath;
 use crate::property::{Origin, Place, Severity, Value};
 use crate::surprise::Surprise;
@@ -81,8 +82,14 @@ pub struct PropertyOutlook {
     pub breach: Breach,
     /// When the drift that is running set in.
     pub onset: Option<Timestamp>,
+    /// Since when it is watched: no forecast rests on more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
     /// Where it goes; `None` for a property that never moved, or too short a history.
     pub forecast: Option<Forecast>,
+    /// Whether it comes to its limit (the band's ceiling) within the horizon; `None` where no breach is predicted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub harm: Option<Harm>,
     /// What made its breach surer than it is by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub company: Option<Company>,
@@ -153,9 +160,10 @@ impl PropertyOutlook {
                 confidence,
                 ..
             } => format!(
-                "{now}, predicted to leave its {band} {}{}",
+                "{now}, predicted to leave its {band} {}{}{}",
                 self.when_text(lead_time),
-                self.company_text(confidence)
+                self.company_text(confidence),
+                self.harm_text()
             ),
         }
     }
@@ -196,6 +204,11 @@ impl PropertyOutlook {
         }
     }
 
+    fn harm_text(&self) -> String {
+        let harm = self.harm.map(|harm| format!(", {}", harm.text()));
+        harm.unwrap_or_default()
+    }
+
     /// What made it surer, for people: the empty text where nothing did.
     fn company_text(&self, confidence: f64) -> String {
         let Some(Company { with, .. }) = &self.company else {
@@ -232,7 +245,9 @@ pub(crate) mod tests {
             },
             breach,
             onset: None,
+            since: None,
             forecast: None,
+            harm: None,
             company: None,
             surprise: None,
             season: None,

@@ -48,6 +48,17 @@ pub enum When {
     LatestSafe,
 }
 
+/// What a predicted breach is acted on for. What is not acted on is alerted on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ActOn {
+    /// The deviation leaves its band *and* is headed for its limit within the horizon.
+    #[default]
+    Harm,
+    /// It leaves its band, wherever it goes from there.
+    Band,
+}
+
 /// A number in [0, 1]: how much risk the user tolerates. 0 acts on the least sign, 1 waits longest.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -244,8 +255,12 @@ pub struct Policy {
     pub mode: Mode,
     /// When a prediction is acted on.
     pub when: When,
+    /// What a predicted breach is acted on for.
+    pub act_on: ActOn,
     /// How much risk is tolerated; the width of the band grows with it.
     pub risk_tolerance: RiskTolerance,
+    /// How long a property is watched before a prediction of it is acted on; `None` for two horizons.
+    pub warm_up: Option<Duration>,
     /// The least confidence on which a prediction is acted.
     pub min_confidence: Probability,
     /// A trigger counts when `sustain_k` of the last `sustain_n` evaluations saw it.
@@ -293,7 +308,9 @@ impl Default for Policy {
         Self {
             mode: Mode::Advise,
             when: When::Early,
+            act_on: ActOn::Harm,
             risk_tolerance: RiskTolerance(0.3),
+            warm_up: None,
             min_confidence: Probability(0.9),
             sustain_k: 3,
             sustain_n: 5,
@@ -318,7 +335,15 @@ impl Default for Policy {
     }
 }
 
+/// How many horizons a property is watched before a prediction of it is acted on, where the policy does not say.
+const WARM_UP_HORIZONS: u32 = 2;
+
 impl Policy {
+    /// How long a property is watched before a prediction of it is acted on.
+    pub fn warm_up(&self) -> Duration {
+        self.warm_up.unwrap_or(self.horizon * WARM_UP_HORIZONS)
+    }
+
     /// The first rule about `path`.
     pub fn rule(&self, path: &PropertyPath) -> Option<&PropertyRule> {
         self.rules.iter().find(|rule| rule.matches(path))

@@ -229,7 +229,9 @@ impl Reason {
             Self::HeldBack { guard, .. } => match guard {
                 // A saga is under way and speaks for itself; waiting for the time is the policy.
                 Guard::Phase | Guard::Timing => None,
-                Guard::Pause | Guard::Window | Guard::CoolDown => Some(Severity::Warn),
+                Guard::Pause | Guard::Window | Guard::WarmUp | Guard::CoolDown => {
+                    Some(Severity::Warn)
+                }
                 Guard::Mode
                 | Guard::RateLimit
                 | Guard::Approval

@@ -117,6 +117,11 @@ impl Sustain {
         Self(self.0 << 1 | u64::from(triggered))
     }
 
+    /// Whether none of the evaluations that are remembered saw anything.
+    pub fn is_quiet(&self) -> bool {
+        self.0 == 0
+    }
+
     /// How many of the last `n` (at most 64) evaluations saw a trigger.
     pub fn count(self, n: u8) -> u32 {
         let mask = if n >= 64 { u64::MAX } else { (1 << n) - 1 };
@@ -135,6 +140,9 @@ pub struct State {
     pub phase: Phase,
     /// Which of the last evaluations saw a trigger.
     pub sustain: Sustain,
+    /// Which of the last evaluations saw a breach that people are told of, whether it is acted on or not.
+    #[serde(default, skip_serializing_if = "Sustain::is_quiet")]
+    pub watched: Sustain,
     /// When the last failovers were started, oldest first; bounded.
     pub failovers: Vec<Timestamp>,
     /// A pause, while there is one.
@@ -143,8 +151,12 @@ pub struct State {
     pub windows: Vec<Window>,
     /// An approval that was not used up.
     pub approval: Option<Approval>,
-    /// What was alerted on last, so that one lasting cause gives one alert.
+    /// What lasts at present.
     pub alerted: Option<String>,
+    /// What was alerted on, each with the end of its episode as things stand: until then it is not alerted on
+    /// again.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub told: BTreeMap<String, Timestamp>,
     /// Properties that surprised, each with the end of its episode as things stand: until then nothing more is
     /// said of it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -159,11 +171,13 @@ impl State {
             serving: Instance::A,
             phase: Phase::Settling { since: now },
             sustain: Sustain::default(),
+            watched: Sustain::default(),
             failovers: Vec::new(),
             pause: None,
             windows: Vec::new(),
             approval: None,
             alerted: None,
+            told: BTreeMap::new(),
             surprised: BTreeMap::new(),
         }
     }

@@ -265,9 +265,20 @@ fn the_defaults_that_are_described_are_the_ones_in_force() {
     let parse = |text: &str| config::parse(&dir.path().join("x.toml"), text).unwrap();
     let described = parse(&(block.clone() + resource));
     let in_force = parse(resource);
-    let policy = |config: &config::Config| config.resources[0].settings.policy.clone();
+    let policy = |config: &config::Config| {
+        let mut policy = config.resources[0].settings.policy.clone();
+        // Where it is not said it follows from the horizon.
+        policy.warm_up = Some(policy.warm_up());
+        policy
+    };
     assert_eq!(policy(&described), policy(&in_force));
-    assert_eq!(policy(&described), Policy::default());
+    let default = Policy::default();
+    assert_eq!(policy(&described).warm_up(), default.warm_up());
+    let by_default = Policy {
+        warm_up: policy(&described).warm_up,
+        ..default
+    };
+    assert_eq!(policy(&described), by_default);
     assert_eq!(described.retention, in_force.retention);
     assert_eq!(
         (described.state_dir, described.socket),

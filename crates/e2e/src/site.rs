@@ -192,6 +192,7 @@ health = {health}
 sample_every = "200ms"
 settle = "1s"
 horizon = "20s"
+warm_up = "0s"
 {policy}
 
 {properties}

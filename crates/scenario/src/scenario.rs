@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use evenkeel_core::Timestamp;
-use evenkeel_core::policy::{Mode, When};
+use evenkeel_core::policy::{ActOn, Mode, When};
 use evenkeel_core::property::{Origin, Severity, Value};
 use serde::Deserialize;
 
@@ -143,6 +143,11 @@ pub struct PolicyKeys {
     pub mode: Option<Mode>,
     /// `early` or `latest-safe`.
     pub when: Option<When>,
+    /// `harm` or `band`.
+    pub act_on: Option<ActOn>,
+    /// How long a property is watched before a prediction of it is acted on.
+    #[serde(deserialize_with = "read::some_span")]
+    pub warm_up: Option<Duration>,
     /// 0 acts on the least sign, 1 waits longest.
     #[serde(deserialize_with = "read::some_finite")]
     pub risk_tolerance: Option<f64>,

@@ -380,6 +380,8 @@ impl PolicyKeys {
             (policy.sustain_k, policy.sustain_n) = (k, n);
         }
         set(&mut policy.when, self.when);
+        set(&mut policy.act_on, self.act_on);
+        policy.warm_up = self.warm_up;
         set(&mut policy.horizon, self.horizon);
         set(&mut policy.band_floor, self.band_floor);
         set(&mut policy.band_ceiling, self.band_ceiling);

@@ -41,6 +41,7 @@ fn policy(mode: Mode) -> Policy {
     });
     Policy {
         mode,
+        warm_up: Some(Duration::ZERO),
         sample_every: MINUTE,
         horizon: 60 * MINUTE,
         rules: rules.to_vec(),
@@ -94,7 +95,7 @@ fn replayed(probes: Vec<Probe>) -> Vec<String> {
 #[test]
 fn a_record_that_was_stored_is_decided_the_same_again() {
     for seed in 0..4 {
-        let probes = recorded(seed, 700);
+        let probes = recorded(seed, 900);
         let stored = serde_json::to_string(&probes).unwrap();
         let first = replayed(probes);
         assert!(
@@ -194,7 +195,7 @@ fn who_goes_on_from_what_was_stored_decides_as_if_nothing_had_happened() {
     // Nothing is moved, so that the watch goes on to the end.
     let policy = policy(Mode::Advise);
     for seed in 0..4 {
-        let probes = recorded(seed, 700);
+        let probes = recorded(seed, 900);
         let unbroken = lived(&policy, &probes, &[]);
         assert!(
             unbroken.iter().any(|told| told.contains("\"held_back\"")),

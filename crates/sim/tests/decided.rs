@@ -39,6 +39,7 @@ fn acting() -> Policy {
     };
     Policy {
         mode: Mode::Act,
+        warm_up: Some(Duration::ZERO),
         rules: vec![
             rule("pool", 1000.0, Severity::Critical),
             rule("heap", 2000.0, Severity::Warn),

@@ -43,6 +43,7 @@ fn acting() -> Policy {
     rule.severity = Some(Severity::Critical);
     Policy {
         mode: Mode::Act,
+        warm_up: Some(Duration::ZERO),
         rules: vec![rule],
         ..Policy::default()
     }

@@ -127,9 +127,16 @@ fn state() {
             until: at(5),
         }),
         alerted: Some("held_back".into()),
-        surprised: Default::default(),
+        ..State::new(at(0))
     };
     check("state", &whole);
+    let told = State {
+        watched: Sustain::default().push(true),
+        told: BTreeMap::from([("watched pool".to_owned(), at(7))]),
+        surprised: BTreeMap::from([("pool".into(), at(8))]),
+        ..State::new(at(0))
+    };
+    check("state-told", &told);
     check("state-new", &State::new(at(0)));
     let phases = [
         ("seeding", Phase::Seeding),
@@ -297,6 +304,8 @@ fn event() {
             quantiles: vec![Quantiles::certain(0.1); grid.len()],
             grid,
         }),
+        harm: None,
+        since: None,
         company: None,
         surprise: None,
         season: None,

@@ -35,8 +35,8 @@ pub use health::{Health, Refits};
 pub use network::{Network, NetworkStage, TrainedNetwork};
 pub use problem::Problem;
 pub use property::{
-    Aggregation, Band, Breach, BreachKind, Change, ChangeList, ChangeQuery, HistoryQuery, Origin,
-    PathBound, Place, Point, Property, PropertyList, Series, Severity, Stream, Surprise,
+    Aggregation, Band, Breach, BreachKind, Change, ChangeList, ChangeQuery, Harm, HistoryQuery,
+    Origin, PathBound, Place, Point, Property, PropertyList, Series, Severity, Stream, Surprise,
     Unreadable, ValueKind, WireValue,
 };
 pub use run::{Choice, PlanKind, RunOutcome, RunStep, RunView, StepStatus};

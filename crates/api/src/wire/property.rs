@@ -159,6 +159,18 @@ pub struct Breach {
     pub path_bound: Option<PathBound>,
     /// Time until the median reaches the ceiling, where it does within the horizon.
     pub harm_after_s: Option<f64>,
+    /// Of a predicted breach: whether the deviation comes to its ceiling within the horizon.
+    #[serde(default)]
+    pub harm: Option<Harm>,
+}
+
+/// How probable it is that a deviation comes to its ceiling within the horizon.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Harm {
+    /// In [0, 1], with what the property's own past tells.
+    pub probability: f64,
+    /// How often it came as far as now and turned back by itself.
+    pub turned_back: u32,
 }
 
 impl Breach {
@@ -169,6 +181,7 @@ impl Breach {
         confidence: 0.0,
         path_bound: None,
         harm_after_s: None,
+        harm: None,
     };
 }
 

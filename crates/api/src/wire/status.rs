@@ -250,6 +250,10 @@ pub struct InstanceStatus {
 pub struct PolicyView {
     /// `early` or `latest-safe`.
     pub when: String,
+    /// What a predicted breach is acted on for: `harm` (leaving the band on the way to the limit) or `band`.
+    pub act_on: String,
+    /// How long a property is watched before a prediction of it is acted on.
+    pub warm_up_s: f64,
     /// How much risk is tolerated, 0 to 1.
     pub risk_tolerance: f64,
     /// The least confidence on which a prediction is acted.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
-use evenkeel_core::policy::{Probability, RiskTolerance, Tolerance, When};
+use evenkeel_core::policy::{ActOn, Probability, RiskTolerance, Tolerance, When};
 
 use super::span::{Moment, parse_moment, parse_span};
 
@@ -56,6 +56,9 @@ pub struct SimulateArgs {
     /// When a predicted breach is acted on: early, latest-safe
     #[arg(long, value_name = "WHEN", value_parser = parse_when)]
     pub when: Option<When>,
+    /// What a predicted breach is acted on for: harm, band
+    #[arg(long, value_name = "WHAT", value_parser = parse_act_on)]
+    pub act_on: Option<ActOn>,
     /// How far ahead is forecast
     #[arg(long, value_name = "SPAN", value_parser = parse_span)]
     pub horizon: Option<Duration>,
@@ -183,6 +186,14 @@ fn parse_sustain(text: &str) -> Result<Sustained, String> {
         .ok_or_else(|| "write k/n with 1 <= k <= n <= 64, such as `3/5`".to_owned())
 }
 
+fn parse_act_on(text: &str) -> Result<ActOn, String> {
+    match text {
+        "harm" => Ok(ActOn::Harm),
+        "band" => Ok(ActOn::Band),
+        _ => Err("write `harm` or `band`".to_owned()),
+    }
+}
+
 fn parse_when(text: &str) -> Result<When, String> {
     match text {
         "early" => Ok(When::Early),
@@ -229,5 +240,7 @@ mod tests {
         }
         assert_eq!(parse_when("latest-safe"), Ok(When::LatestSafe));
         assert!(parse_when("late").unwrap_err().contains("`early`"));
+        assert_eq!(parse_act_on("band"), Ok(ActOn::Band));
+        assert!(parse_act_on("limit").unwrap_err().contains("`harm`"));
     }
 }

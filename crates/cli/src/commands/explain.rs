@@ -9,7 +9,7 @@ use super::status::breach_paint;
 use crate::args::ExplainArgs;
 use crate::error::CliError;
 use crate::render::text::{
-    band, breach_when, date_time, deviation, expected, from_now, span, value,
+    band, breach_harm, breach_when, date_time, deviation, expected, from_now, value,
 };
 use crate::render::{Fan, FanError, Page, Paint, Painted, Style, guard_lines, run_lines};
 use crate::session::Session;
@@ -128,14 +128,8 @@ fn predicted(page: &mut Page, outlook: &Outlook) -> Result<(), FanError> {
         BreachKind::None => "predicted to stay inside its band".to_owned(),
         BreachKind::Observed => "beyond its limit: no prediction was needed".to_owned(),
         BreachKind::Predicted => {
-            let harm = breach
-                .harm_after_s
-                .map(|after| format!(", to reach its limit in {}", span(after)));
-            format!(
-                "predicted to leave its band {}{}",
-                breach_when(&breach),
-                harm.unwrap_or_default()
-            )
+            let (when, harm) = (breach_when(&breach), breach_harm(&breach));
+            format!("predicted to leave its band {when}{harm}")
         }
     };
     page.item(Painted::new(breach_paint(breach.kind), text));

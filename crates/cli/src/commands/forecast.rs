@@ -9,7 +9,7 @@ use super::status::breach_paint;
 use crate::args::ForecastArgs;
 use crate::error::CliError;
 use crate::render::text::{
-    band, breach_when, change, date_time, deviation, from_now, parse_time, percent,
+    band, breach_harm, breach_when, change, date_time, deviation, from_now, parse_time, percent,
     percent_at_least, percent_at_most, span, value,
 };
 use crate::render::{Column, Fan, FanError, Page, Paint, Painted, Style, Table};
@@ -112,11 +112,8 @@ fn outlook(view: &ForecastView) -> String {
         BreachKind::None => "stays inside its band as far as is forecast".to_owned(),
         BreachKind::Observed => "is beyond its limit now".to_owned(),
         BreachKind::Predicted => {
-            let harm = breach
-                .harm_after_s
-                .map(|after| format!(", reaches its limit in {}", span(after)))
-                .unwrap_or_default();
-            format!("leaves its band {}{harm}", breach_when(&breach))
+            let (when, harm) = (breach_when(&breach), breach_harm(&breach));
+            format!("leaves its band {when}{harm}")
         }
     }
 }
@@ -299,7 +296,7 @@ mod tests {
         let text = page(&view(), Depth::Explained, now, Style::PLAIN).unwrap();
         for line in [
             "web memory/used  812 MiB now, 400 MiB approved, deviation +0.10, band -0.20..+0.80",
-            "  leaves its band in 14 min, within 20 min with probability at least 97 %, reaches its limit in 31 min",
+            "  leaves its band in 14 min, within 20 min with probability at least 97 %, to reach its limit in 31 min",
             "  15 min   +0.90  +0.89..+0.91  +0.88..+0.92  +0.86..+0.94         >99 %",
             "  the drift set in 23 min ago (2026-11-24 22:51:05Z): a step of +412 MiB",
             "  the path leaves its band within 15 min with probability at least 95 %, at most 98 %",

@@ -221,6 +221,7 @@ pub(super) mod tests {
             at_most: 1.0,
         }),
         harm_after_s: Some(1860.0),
+        harm: None,
     };
 
     #[test]

@@ -401,8 +401,12 @@ fn instances(page: &mut Page, instances: &[InstanceStatus]) {
 fn policy(page: &mut Page, policy: &PolicyView) {
     page.heading("Policy");
     page.item(format!(
-        "acts {} at confidence {} or more, seen in {} of {} evaluations; risk tolerance {}",
+        "acts {} on {} at confidence {} or more, seen in {} of {} evaluations; risk tolerance {}",
         policy.when,
+        match policy.act_on.as_str() {
+            "band" => "what leaves its band",
+            _ => "what is headed for its limit",
+        },
         percent(policy.min_confidence),
         policy.sustain_k,
         policy.sustain_n,

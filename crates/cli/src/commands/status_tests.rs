@@ -187,6 +187,8 @@ fn one_resource_is_shown_in_full() {
         ],
         policy: PolicyView {
             when: "early".into(),
+            act_on: "harm".into(),
+            warm_up_s: 3600.0,
             risk_tolerance: 0.3,
             min_confidence: 0.9,
             sustain_k: 3,

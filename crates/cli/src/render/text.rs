@@ -191,6 +191,23 @@ pub fn breach_when(breach: &Breach) -> String {
     }
 }
 
+/// When and how probably a predicted breach comes to its limit: the empty text where it does not.
+pub fn breach_harm(breach: &Breach) -> String {
+    let after = (breach.harm_after_s)
+        .map(|after| format!(", to reach its limit in {}", span(after)))
+        .unwrap_or_default();
+    let Some(harm) = breach.harm else {
+        return after;
+    };
+    let before = match harm.turned_back {
+        0 => String::new(),
+        1 => " (once it came as far and turned back)".to_owned(),
+        n => format!(" ({n} times it came as far and turned back)"),
+    };
+    let percent = percent(harm.probability);
+    format!("{after}; harm within the horizon: {percent}{before}")
+}
+
 /// What was expected where something else was found: `between 395 and 430 MiB`.
 pub fn expected(surprise: &wire::Surprise, unit: Option<&str>) -> String {
     let surprise = Surprise {
@@ -316,6 +333,7 @@ mod tests {
                 confidence,
                 path_bound,
                 harm_after_s: None,
+                harm: None,
             };
             assert_eq!(breach_when(&breach), text);
         };

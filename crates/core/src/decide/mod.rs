@@ -7,6 +7,7 @@
 //! outside what was forecast for it) is alerted on and counts as one evaluation. Every decision says why it
 //! came out so, in a [`Reason`], and shows everything it was made on, in an [`Explanation`].
 
+mod episodes;
 mod people;
 mod sagas;
 mod surprises;
@@ -20,9 +21,10 @@ use crate::failover::PlanKind;
 use crate::generation::choose;
 use crate::guard::{Guard, GuardCheck};
 use crate::guards::{self, Subject};
+use crate::harm;
 use crate::ids::PropertyPath;
 use crate::outlook::{Breach, PropertyOutlook};
-use crate::policy::{Mode, Policy};
+use crate::policy::{ActOn, Mode, Policy};
 use crate::property::Severity;
 use crate::reason::{Course, Reason};
 use crate::state::{Phase, State, Sustain};
@@ -41,9 +43,13 @@ pub fn decide(policy: &Policy, state: &State, input: &Input<'_>, now: Timestamp)
         Input::Assessed { outlooks, facts } => {
             let lasting = state.alerted.clone();
             let decision = assessed(policy, state, outlooks, facts, now);
+            let decision = episodes::once(policy, decision, now);
             surprises::say(policy, lasting, outlooks, decision, now)
         }
-        Input::ProbeLost { since, why } => probe_lost(policy, state, *since, why, now),
+        Input::ProbeLost { since, why } => {
+            let decision = probe_lost(policy, state, *since, why, now);
+            episodes::once(policy, decision, now)
+        }
         Input::BaselineTaken { moved } => baseline_taken(state, moved),
         Input::Seeded => seeded(state),
         Input::RunEnded {
@@ -72,27 +78,25 @@ fn assessed(
     // A surprise counts as one of the evaluations, but calls for nothing by itself.
     let counts = trigger.is_some() || surprises::counts(outlooks);
     state.sustain = state.sustain.push(counts);
+    let worth_saying = worth_saying(policy, outlooks);
+    state.watched = state.watched.push(worth_saying.is_some());
     let kept = kept(outlooks);
 
     let Some(trigger) = trigger else {
-        let worth_saying = outlooks.iter().find(|o| {
-            o.severity >= Severity::Warn && o.breach.confidence() >= policy.min_confidence.get()
-        });
         let reason = match worth_saying {
-            Some(outlook) => Reason::Watched {
+            Some(outlook) if is_sustained(policy, state.watched, outlook) => Reason::Watched {
                 path: outlook.path.clone(),
-                sentence: outlook.sentence(),
+                sentence: watched(policy, outlook),
             },
-            None => Reason::Quiet,
+            Some(_) | None => Reason::Quiet,
         };
         return conclude(state, reason, kept, Vec::new(), Vec::new());
     };
 
     let path = trigger.path.clone();
-    let seen = state.sustain.count(policy.sustain_n);
-    let observed = trigger.breach == Breach::Observed;
-    if !observed && seen < u32::from(policy.sustain_k) {
+    if !is_sustained(policy, state.sustain, trigger) {
         let (k, n) = (policy.sustain_k, policy.sustain_n);
+        let seen = state.sustain.count(n);
         let reason = Reason::NotSustained {
             path,
             sentence: trigger.sentence(),
@@ -160,9 +164,48 @@ fn trigger<'a>(policy: &Policy, outlooks: &'a [PropertyOutlook]) -> Option<&'a P
         .filter(|outlook| match outlook.breach {
             Breach::None => false,
             Breach::Observed => true,
-            Breach::Predicted { confidence, .. } => confidence >= policy.min_confidence.get(),
+            Breach::Predicted { confidence, .. } => {
+                confidence >= policy.min_confidence.get() && heads_for_harm(policy, outlook)
+            }
         })
         .min_by_key(|outlook| outlook.breach.lead_time())
+}
+
+/// What people are told of first: it leaves its band with enough confidence.
+fn worth_saying<'a>(
+    policy: &Policy,
+    outlooks: &'a [PropertyOutlook],
+) -> Option<&'a PropertyOutlook> {
+    outlooks.iter().find(|outlook| {
+        outlook.severity >= Severity::Warn
+            && outlook.breach.confidence() >= policy.min_confidence.get()
+    })
+}
+
+/// Whether it was seen often enough. What is observed is no prediction that could be mistaken.
+fn is_sustained(policy: &Policy, seen: Sustain, outlook: &PropertyOutlook) -> bool {
+    outlook.breach == Breach::Observed
+        || seen.count(policy.sustain_n) >= u32::from(policy.sustain_k)
+}
+
+/// Whether what is predicted is worth a failover: to leave the band is a deviation, to come to the limit is harm.
+fn heads_for_harm(policy: &Policy, outlook: &PropertyOutlook) -> bool {
+    match policy.act_on {
+        ActOn::Harm => outlook
+            .harm
+            .is_some_and(|harm| harm.probability >= harm::acted_on_at(policy.risk_tolerance)),
+        ActOn::Band => true,
+    }
+}
+
+/// What is alerted on, and why it is not acted on if it could be.
+fn watched(policy: &Policy, outlook: &PropertyOutlook) -> String {
+    let sentence = outlook.sentence();
+    if outlook.severity < Severity::Critical || heads_for_harm(policy, outlook) {
+        return sentence;
+    }
+    let asked = harm::acted_on_at(policy.risk_tolerance);
+    format!("{sentence}; acted on from {asked:.2}")
 }
 
 /// Uncertain means safe: a resource that cannot be probed is unknown, and never failed over for
@@ -194,6 +237,8 @@ fn baseline_taken(mut state: State, moved: &BTreeSet<PropertyPath>) -> Decision 
         state.phase = Phase::Seeding;
     }
     state.sustain = Sustain::default();
+    state.watched = Sustain::default();
+    episodes::end_all(&mut state);
     conclude(
         state,
         Reason::BaselineTaken,
@@ -220,6 +265,7 @@ fn expire(state: &State, now: Timestamp) -> State {
     state.approval = state.approval.filter(|approval| now < approval.until);
     state.windows.retain(|window| now < window.until);
     state.surprised.retain(|_, until| now < *until);
+    state.told.retain(|_, until| now < *until);
     let surplus = state.failovers.len().saturating_sub(FAILOVERS_KEPT);
     state.failovers.drain(..surplus);
     state

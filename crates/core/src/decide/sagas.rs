@@ -1,6 +1,6 @@
 //! Sagas: the plans that decisions start, and what follows when one ends.
 
-use super::{Action, Decision, Facts, conclude};
+use super::{Action, Decision, Facts, conclude, episodes};
 use crate::failover::plan::Heading;
 use crate::failover::{Outcome, Plan, PlanKind};
 use crate::generation::{Choice, Verdict, choose};
@@ -25,6 +25,8 @@ pub(super) fn run_ended(
         return conclude(state, reason, Vec::new(), Vec::new(), Vec::new());
     }
     state.sustain = Sustain::default();
+    state.watched = Sustain::default();
+    episodes::end_all(&mut state);
     state.serving = serving;
     let why = why.unwrap_or("no failure was recorded").to_owned();
     let (run, kind) = (plan.run, plan.kind);

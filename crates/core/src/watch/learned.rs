@@ -17,6 +17,7 @@ use super::{Tracker, Watch};
 use crate::band::Refinement;
 use crate::deviation::Scale;
 use crate::forecast::ForecasterFactory;
+use crate::harm::Excursions;
 use crate::ids::PropertyPath;
 use crate::policy::Policy;
 use crate::time::Timestamp;
@@ -27,8 +28,10 @@ pub struct PropertyState {
     /// What only its forecaster understands; it names the step and the horizons too.
     forecaster: Vec<u8>,
     refinement: Refinement,
+    excursions: Excursions,
     moved: bool,
     scale: Option<Scale>,
+    since: Option<Timestamp>,
     last_at: Option<Timestamp>,
 }
 
@@ -136,8 +139,10 @@ impl Watch {
             restored.going_on += 1;
             let mut tracker = Tracker {
                 refinement: state.refinement,
+                excursions: state.excursions,
                 moved: state.moved,
                 scale: state.scale,
+                since: state.since,
                 last_at: state.last_at,
                 keeping: Keeping {
                     is_unsaved: false,
@@ -160,8 +165,10 @@ impl Tracker {
         Some(PropertyState {
             forecaster: self.forecaster.state()?,
             refinement: self.refinement,
+            excursions: self.excursions.clone(),
             moved: self.moved,
             scale: self.scale,
+            since: self.since,
             last_at: self.last_at,
         })
     }

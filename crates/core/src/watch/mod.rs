@@ -25,6 +25,7 @@ use crate::deviation::{Scale, deviation};
 use crate::forecast::{
     Change, Forecast, Forecaster, ForecasterFactory, HorizonGrid, ModelWeight, Swing,
 };
+use crate::harm::Excursions;
 use crate::ids::PropertyPath;
 use crate::measure::{Measure, Measured};
 use crate::outlook::{Breach, PropertyOutlook};
@@ -43,13 +44,15 @@ use self::roster::Roster;
 struct Tracker {
     forecaster: Box<dyn Forecaster>,
     refinement: Refinement,
+    excursions: Excursions,
     /// It deviated at least once since it is watched.
     moved: bool,
     /// What a deviation of 1 was at the last observation.
     scale: Option<Scale>,
     /// How the last deviation came from a measured value, if it did.
     measure: Option<Measure>,
-    /// The instant of the last observation.
+    /// The instant of the first observation, and of the last one.
+    since: Option<Timestamp>,
     last_at: Option<Timestamp>,
     /// What was forecast at the last observation.
     expected: Option<Expected>,
@@ -285,6 +288,7 @@ impl One<'_> {
             forecast,
             onset,
         } = tracker.take(self.policy, seen);
+        let breach = breach(self.policy, band, deviation, forecast.as_ref());
         PropertyOutlook {
             path: self.path.clone(),
             severity: rule
@@ -297,8 +301,15 @@ impl One<'_> {
             place: any.and_then(|p| p.place.clone()),
             deviation,
             band,
-            breach: breach(self.policy, band, deviation, forecast.as_ref()),
+            harm: match (breach, &forecast) {
+                (Breach::Predicted { .. }, Some(forecast)) => {
+                    Some(tracker.excursions.harm(self.policy, forecast))
+                }
+                (Breach::None | Breach::Predicted { .. } | Breach::Observed, _) => None,
+            },
+            breach,
             onset,
+            since: tracker.since,
             forecast,
             company: None,
             surprise,
@@ -322,9 +333,11 @@ impl Tracker {
         Self {
             forecaster,
             refinement: Refinement::default(),
+            excursions: Excursions::default(),
             moved: false,
             scale: None,
             measure: None,
+            since: None,
             last_at: None,
             expected: None,
             refitting: Refitting::default(),
@@ -334,6 +347,7 @@ impl Tracker {
 
     fn restart(&mut self) {
         self.forecaster.restart();
+        self.excursions.interrupt();
         self.moved = false;
         self.last_at = None;
         self.expected = None;
@@ -364,6 +378,7 @@ impl Tracker {
         seen.tell(self.forecaster.as_mut(), in_control);
         self.refitting.observed(seen, in_control);
         self.measure = seen.measured.map(|measured| measured.measure);
+        self.since = self.since.or(Some(seen.at));
         self.last_at = Some(seen.at);
         self.keeping.changed();
         self.moved |= deviation != 0.0;
@@ -372,6 +387,11 @@ impl Tracker {
         } else {
             (None, None)
         };
+        if let Some(forecast) = &forecast {
+            // What its season does at its time takes it nowhere.
+            let level = now.excess(forecast.quantiles[0].median());
+            self.excursions.take(policy, level);
+        }
         self.expect(forecast.as_ref(), policy);
         Taken {
             band,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use evenkeel_core::decide::{Command, Input};
+use evenkeel_core::fleet::remembered_for;
 use evenkeel_core::outlook::Breach;
 use evenkeel_core::policy::{Mode, When};
 use evenkeel_core::property::Severity;
@@ -56,8 +57,55 @@ fn what_came_back_is_said_again_and_its_end_is_recorded() {
     );
     let stays = quiet.after(&over, SECOND).assess();
     assert!(!stays.notable);
-    let back = told.after(&over, SECOND).assess();
-    assert_eq!(alerts(&back), [Severity::Critical]);
+    let rest = remembered_for(&case.policy);
+    let soon = told.after(&over, rest - 2 * SECOND).assess();
+    assert!(soon.notable && alerts(&soon).is_empty(), "the same episode");
+    let later = told.after(&over, rest).assess();
+    assert_eq!(alerts(&later), [Severity::Critical]);
+    // While it lasts, its episode does.
+    let mut lasting = told.clone();
+    for _ in 0..10 {
+        let again = lasting.assess();
+        assert!(alerts(&again).is_empty());
+        lasting = lasting.after(&again, rest / 3);
+    }
+}
+
+#[test]
+fn who_serves_now_is_told_anew() {
+    let case = advised();
+    let told = case.after(&case.assess(), SECOND);
+    let rebased = told.give(&Input::BaselineTaken {
+        moved: &BTreeSet::new(),
+    });
+    let again = told.after(&rebased, SECOND).with(|c| {
+        c.state.sustain = case.state.sustain;
+    });
+    assert_eq!(alerts(&again.assess()), [Severity::Critical]);
+}
+
+#[test]
+fn what_is_only_told_of_is_told_when_it_is_sustained() {
+    let mut case = Case::failing_over().with(|c| {
+        c.outlooks[0].severity = Severity::Warn;
+        c.state.watched = Default::default();
+    });
+    let quiet = case.clone().with(|c| c.outlooks[0].breach = Breach::None);
+    let mut told = Vec::new();
+    // Seen once, gone once, and so on: 3 of 5 at the fifth evaluation.
+    for i in 0..9 {
+        let seen = if i % 2 == 0 { &case } else { &quiet };
+        let seen = seen.clone().with(|c| c.state = case.state.clone());
+        let decision = seen.assess();
+        told.extend((!alerts(&decision).is_empty()).then_some(i));
+        case = case.after(&decision, SECOND);
+    }
+    assert_eq!(told, [4], "and said once");
+    let observed = case.with(|c| {
+        c.state = Case::failing_over().state;
+        c.outlooks[0].breach = Breach::Observed;
+    });
+    assert_eq!(alerts(&observed.assess()), [Severity::Warn], "at once");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use evenkeel_core::decide::{Action, Command, Decision, Facts, Input, RehearsalFa
 use evenkeel_core::failover::{Capabilities, Outcome, Plan};
 use evenkeel_core::generation::{ContentHash, Generation, Verdict};
 use evenkeel_core::guard::Guard;
+use evenkeel_core::harm::Harm;
 use evenkeel_core::outlook::{Breach, PropertyOutlook};
 use evenkeel_core::policy::{Mode, Policy};
 use evenkeel_core::property::{Observed, Origin, Probe, Severity, Value};
@@ -46,6 +47,7 @@ impl Case {
             state: State {
                 phase: Phase::Guarded,
                 sustain: seen,
+                watched: seen,
                 ..State::new(NOON.before(HOUR))
             },
             outlooks: vec![outlook("pool", predicted(10 * MINUTE, 0.97))],
@@ -196,6 +198,11 @@ pub(crate) fn outlook(path: &str, breach: Breach) -> PropertyOutlook {
         breach,
         onset: Some(NOON.before(3 * MINUTE)),
         forecast: None,
+        harm: Some(Harm {
+            probability: 0.99,
+            turned_back: 0,
+        }),
+        since: Some(NOON.before(24 * HOUR)),
         company: None,
         surprise: None,
         season: None,

@@ -12,7 +12,7 @@ use crate::case::*;
 type Hold = fn(&mut Case);
 
 /// In the order in which their word counts, each with the one thing that makes it hold.
-fn table() -> [(Guard, Hold); 15] {
+fn table() -> [(Guard, Hold); 16] {
     [
         (Guard::Phase, |c| c.state.phase = Phase::Seeding),
         (Guard::Mode, |c| c.policy.mode = Mode::Advise),
@@ -30,6 +30,9 @@ fn table() -> [(Guard, Hold); 15] {
                 by: "ann".into(),
                 why: "upgrade".into(),
             }];
+        }),
+        (Guard::WarmUp, |c| {
+            c.outlooks[0].since = Some(NOON.before(59 * MINUTE));
         }),
         (Guard::SharedFate, |c| {
             c.facts.drifting_elsewhere.insert("pool".into(), 3);

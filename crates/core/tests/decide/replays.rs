@@ -8,7 +8,7 @@ use evenkeel_core::baseline::Baseline;
 use evenkeel_core::decide::Command;
 use evenkeel_core::failover::{Capabilities, Outcome};
 use evenkeel_core::guard::Guard;
-use evenkeel_core::policy::{Mode, Policy, PropertyRule, RiskTolerance, Tolerance};
+use evenkeel_core::policy::{ActOn, Mode, Policy, PropertyRule, RiskTolerance, Tolerance};
 use evenkeel_core::property::{Observed, Severity, Value};
 use evenkeel_core::reason::Reason;
 use evenkeel_core::replay::{Assumed, Entry, Fleet, Replay, Replayed, Setting, replay};
@@ -27,6 +27,8 @@ fn policy() -> Policy {
     rule.severity = Some(Severity::Critical);
     Policy {
         mode: Mode::Act,
+        act_on: ActOn::Band,
+        warm_up: Some(Duration::ZERO),
         horizon: Duration::from_secs(200),
         rules: vec![rule],
         ..Policy::default()
@@ -86,6 +88,7 @@ fn drift(steps: u64) -> Vec<Entry> {
 fn said(replayed: &Replayed) -> Vec<(u64, &'static str)> {
     let word = |reason: &Reason| match reason {
         Reason::Surprised { .. } => "surprised",
+        Reason::Watched { .. } => "watched",
         Reason::NotSustained { .. } => "not sustained",
         Reason::FailOver { .. } => "fail over",
         Reason::Moved { .. } => "moved",
@@ -120,6 +123,55 @@ fn a_drift_is_failed_over_from_once_before_its_limit_and_the_old_primary_reinsta
     );
     assert_eq!((replayed.moves, replayed.in_time), (1, 1));
     assert_eq!(replayed.evaluations, 200);
+}
+
+#[test]
+fn what_only_leaves_its_band_is_told_and_what_is_headed_for_its_limit_is_left() {
+    let by_default = Policy {
+        act_on: ActOn::default(),
+        ..policy()
+    };
+    let replayed = run(&by_default, Outcome::Done, drift(200));
+    assert_eq!(
+        said(&replayed),
+        [
+            (770, "watched"),
+            // It would come to its limit at 1600 s, and be beyond it at 1610 s: a horizon of 200 s later.
+            (1410, "not sustained"),
+            (1430, "fail over"),
+            (1440, "held back"),
+            (1445, "moved"),
+            (1505, "reinstated"),
+        ]
+    );
+    assert_eq!((replayed.moves, replayed.in_time), (1, 1));
+}
+
+#[test]
+fn a_prediction_is_not_acted_on_before_two_horizons_were_watched() {
+    let by_default = Policy {
+        warm_up: None,
+        ..policy()
+    };
+    let replayed = run(&by_default, Outcome::Done, drift(200));
+    assert_eq!(
+        said(&replayed)[..2],
+        said(&run(&policy(), Outcome::Done, drift(200)))[..2]
+    );
+    // An hour of horizon is two hours of warm-up, more than there is of the record.
+    let longer = Policy {
+        horizon: HOUR,
+        ..by_default
+    };
+    let said = said(&run(&longer, Outcome::Done, drift(159)));
+    assert!(
+        said.iter().any(|(_, word)| *word == "held back"),
+        "{said:?}"
+    );
+    assert!(
+        said.iter().all(|(_, word)| *word != "fail over"),
+        "{said:?}"
+    );
 }
 
 #[test]

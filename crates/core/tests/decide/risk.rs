@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use evenkeel_core::decide::{Input, decide};
 use evenkeel_core::outlook::{Breach, PropertyOutlook};
-use evenkeel_core::policy::{Policy, Probability, PropertyRule, RiskTolerance, Tolerance, When};
+use evenkeel_core::policy::{
+    ActOn, Policy, Probability, PropertyRule, RiskTolerance, Tolerance, When,
+};
 use evenkeel_core::property::{Observed, Severity, Value};
 use evenkeel_core::state::{Phase, State, Sustain};
 use evenkeel_core::watch::Watch;
@@ -65,7 +67,7 @@ prop_compose! {
         criticals in 1_usize..=3,
         min_confidence in 0.5_f64..0.99,
         (k, n) in (1_u8..4, 3_u8..6),
-        latest_safe in any::<bool>(),
+        (latest_safe, on_band) in any::<(bool, bool)>(),
         floor in 0.05_f64..0.5,
     ) -> Policy {
         let rules = PATHS.into_iter().enumerate().map(|(i, path)| {
@@ -76,6 +78,8 @@ prop_compose! {
         Policy {
             rules: rules.collect(),
             when: if latest_safe { When::LatestSafe } else { When::Early },
+            act_on: if on_band { ActOn::Band } else { ActOn::Harm },
+            warm_up: Some(Duration::ZERO),
             min_confidence: Probability::new(min_confidence).unwrap(),
             sustain_k: k,
             sustain_n: n,
@@ -185,6 +189,7 @@ fn walks_do_fail_over_and_later_under_a_wider_tolerance() {
         c.policy.rules = vec![PropertyRule::new("pool", Tolerance::Absolute(1.0)).unwrap()];
         c.policy.rules[0].severity = Some(Severity::Critical);
         c.policy.horizon = Duration::from_secs(50);
+        c.policy.act_on = ActOn::Band;
     });
     let kind = Lines {
         spread: 0.005,

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use evenkeel_core::decide::{Action, Input};
 use evenkeel_core::failover::{PlanKind, Step};
 use evenkeel_core::generation::Verdict;
+use evenkeel_core::harm::Harm;
 use evenkeel_core::outlook::Breach;
+use evenkeel_core::policy::ActOn;
 use evenkeel_core::property::Severity;
 use evenkeel_core::reason::Reason;
 use evenkeel_core::state::{Phase, Sustain};
@@ -105,6 +107,35 @@ fn a_prediction_needs_the_policys_confidence() {
     let decision = with_confidence(0.89).assess();
     assert_eq!(decision.explanation.reason, Reason::Quiet);
     assert_fails_over(&with_confidence(0.9));
+}
+
+#[test]
+fn a_prediction_is_acted_on_for_harm_and_told_without() {
+    // 0.5 + 0.45 x 0.3.
+    let with_harm = |probability, turned_back| {
+        Case::failing_over().with(|c| {
+            c.outlooks[0].harm = Some(Harm {
+                probability,
+                turned_back,
+            });
+        })
+    };
+    assert_fails_over(&with_harm(0.635, 0));
+    let told = with_harm(0.634, 2);
+    let decision = told.assess();
+    let Reason::Watched { sentence, .. } = &decision.explanation.reason else {
+        panic!("{:?}", decision.explanation.reason)
+    };
+    let end =
+        "harm with probability 0.63 (2 times it came as far and turned back); acted on from 0.64";
+    assert!(sentence.ends_with(end), "{sentence}");
+    assert_eq!(alerts(&decision), [Severity::Warn]);
+    assert_eq!(decision.state.sustain.count(1), 0, "it is no trigger");
+    // What is unknown is not acted on.
+    let unknown = told.clone().with(|c| c.outlooks[0].harm = None);
+    assert_eq!(plan(&unknown.assess()), None);
+    assert_fails_over(&told.clone().with(|c| c.policy.act_on = ActOn::Band));
+    assert_fails_over(&told.with(|c| c.outlooks[0].breach = Breach::Observed));
 }
 
 #[test]

@@ -169,6 +169,10 @@ pub struct Policy {
     pub mode: Option<Mode>,
     /// `early` (the default) or `latest-safe`.
     pub when: Option<When>,
+    /// `harm` (the default): for leaving the band on the way to the limit. `band`: for leaving the band.
+    pub act_on: Option<ActOn>,
+    /// How long a property is watched before a prediction of it is acted on; two horizons by default.
+    pub warm_up: Option<Span>,
     /// 0 acts on the least sign, 1 waits longest; 0.3 by default.
     pub risk_tolerance: Option<f64>,
     /// The least confidence on which a prediction is acted, 0 to 1; 0.9 by default.
@@ -229,6 +233,16 @@ pub enum When {
     Early,
     /// When the lead time has shrunk to the activation time times the safety factor.
     LatestSafe,
+}
+
+/// What a predicted breach is acted on for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ActOn {
+    /// For leaving the band on the way to the limit.
+    Harm,
+    /// For leaving the band.
+    Band,
 }
 
 /// A rule about properties.

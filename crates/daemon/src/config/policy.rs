@@ -56,6 +56,12 @@ pub(super) fn policy(
             file::When::LatestSafe => core::When::LatestSafe,
         };
     }
+    if let Some(act_on) = written.act_on {
+        policy.act_on = match act_on {
+            file::ActOn::Harm => core::ActOn::Harm,
+            file::ActOn::Band => core::ActOn::Band,
+        };
+    }
     shares(&mut policy, written, check);
     spans(&mut policy, written, check);
     policy.max_failovers = written.max_failovers.unwrap_or(policy.max_failovers);
@@ -155,6 +161,7 @@ fn spans(policy: &mut core::Policy, written: &file::Policy, check: &mut Checker<
     );
     set(&mut policy.max_data_age, written.max_data_age);
     set(&mut policy.probe_lost_after, written.probe_lost_after);
+    policy.warm_up = written.warm_up.map(|span| span.0).or(policy.warm_up);
     policy.rehearsal_max_age = written
         .rehearsal_max_age
         .map(|span| span.0)

@@ -35,7 +35,7 @@ const THOROUGH_EVERY: u32 = 20;
 const STATES_PER_CALL: usize = 128;
 
 /// The form of the stored bytes.
-const FORM: u8 = 2;
+const FORM: u8 = 3;
 
 /// What changes with every restart of the watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

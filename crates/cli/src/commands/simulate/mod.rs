@@ -80,6 +80,7 @@ fn overridden(
     policy.risk_tolerance = risk.unwrap_or(policy.risk_tolerance);
     policy.min_confidence = args.min_confidence.unwrap_or(policy.min_confidence);
     policy.when = args.when.unwrap_or(policy.when);
+    policy.act_on = args.act_on.unwrap_or(policy.act_on);
     if let Some(sustain) = args.sustain {
         (policy.sustain_k, policy.sustain_n) = (sustain.k, sustain.n);
     }

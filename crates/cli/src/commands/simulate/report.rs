@@ -1,7 +1,8 @@
 //! What is said of a replay: one JSON document for programs, a page for people.
 
 use evenkeel_core::Timestamp;
-use evenkeel_core::policy::{Policy, When};
+use evenkeel_core::decide::Action;
+use evenkeel_core::policy::{ActOn, Policy, When};
 use evenkeel_core::reason::Reason;
 use evenkeel_core::replay::Decided;
 use serde::Serialize;
@@ -55,6 +56,7 @@ pub(super) struct Row {
 pub(super) struct Settings {
     pub(super) mode: &'static str,
     pub(super) when: &'static str,
+    pub(super) act_on: &'static str,
     /// `null` for a what-if.
     pub(super) risk_tolerance: Option<f64>,
     pub(super) min_confidence: f64,
@@ -73,6 +75,8 @@ pub(super) struct Told {
     pub(super) property: Option<String>,
     /// The guard that held a failover back.
     pub(super) guard: Option<&'static str>,
+    /// Whether people are told.
+    pub(super) alerts: bool,
     pub(super) sentence: String,
 }
 
@@ -83,6 +87,10 @@ impl Settings {
             when: match policy.when {
                 When::Early => "early",
                 When::LatestSafe => "latest-safe",
+            },
+            act_on: match policy.act_on {
+                ActOn::Harm => "harm",
+                ActOn::Band => "band",
             },
             risk_tolerance,
             min_confidence: policy.min_confidence.get(),
@@ -111,6 +119,8 @@ pub(super) fn told(subjects: &[Subject], ran: &Ran) -> Vec<Told> {
                 reason: kind,
                 property,
                 guard,
+                alerts: (decided.decision.actions.iter())
+                    .any(|action| matches!(action, Action::Alert { .. })),
                 sentence: reason.sentence(),
             }
         })
@@ -142,11 +152,13 @@ fn parts(reason: &Reason) -> (&'static str, Option<String>, Option<&'static str>
 }
 
 /// How much a decision matters to whoever reads the page: 0 is left out unless all are asked for.
-fn weight(reason: &str) -> u8 {
-    match reason {
+fn weight(told: &Told) -> u8 {
+    match told.reason {
         "fail_over" | "stuck" | "move_undone" => 3,
         "held_back" | "unknown" | "moved" | "reinstated" | "reinstatement_failed" => 2,
         "quiet" | "not_sustained" => 0,
+        // It was said before, and came back.
+        "watched" if !told.alerts => 0,
         _ => 1,
     }
 }
@@ -206,11 +218,11 @@ fn head(page: &mut Page, document: &Document) {
 
 fn decided(page: &mut Page, decisions: &[Told], all: bool) {
     let mut shown: Vec<&Told> = (decisions.iter())
-        .filter(|told| all || weight(told.reason) > 0)
+        .filter(|told| all || weight(told) > 0)
         .collect();
     if !all && shown.len() > SHOWN {
         // The sort is stable: of two that matter as much the earlier one is shown.
-        shown.sort_by_key(|told| std::cmp::Reverse(weight(told.reason)));
+        shown.sort_by_key(|told| std::cmp::Reverse(weight(told)));
         shown.truncate(SHOWN);
         shown.sort_by(|a, b| a.at.cmp(&b.at));
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use evenkeel_api::wire::{self, HistoryQuery, PolicyView, Stream};
 use evenkeel_core::PropertyPath;
-use evenkeel_core::policy::{Mode, Policy, Probability, RiskTolerance, Tolerance, When};
+use evenkeel_core::policy::{ActOn, Mode, Policy, Probability, RiskTolerance, Tolerance, When};
 use evenkeel_core::property::Severity;
 
 use super::record::{self, Column};
@@ -94,6 +94,12 @@ fn policy(view: &PolicyView) -> Result<Policy, CliError> {
             "latest-safe" => When::LatestSafe,
             other => return Err(wrong(&format!("`when` is `{other}`"))),
         },
+        act_on: match view.act_on.as_str() {
+            "harm" => ActOn::Harm,
+            "band" => ActOn::Band,
+            other => return Err(wrong(&format!("`act_on` is `{other}`"))),
+        },
+        warm_up: Some(span(view.warm_up_s)?),
         risk_tolerance: RiskTolerance::new(view.risk_tolerance).map_err(|error| wrong(&error))?,
         min_confidence: Probability::new(view.min_confidence).map_err(|error| wrong(&error))?,
         sustain_k: view.sustain_k,

@@ -92,6 +92,10 @@ pub(in crate::http) fn path_bound(bound: PathBound) -> wire::PathBound {
 pub(in crate::http) fn breach(outlook: &PropertyOutlook) -> wire::Breach {
     wire::Breach {
         path_bound: outlook.path_bound().map(path_bound),
+        harm: outlook.harm.map(|harm| wire::Harm {
+            probability: harm.probability,
+            turned_back: harm.turned_back,
+        }),
         ..breach_alone(outlook.breach)
     }
 }
@@ -108,6 +112,7 @@ fn breach_alone(breach: Breach) -> wire::Breach {
         confidence: breach.confidence(),
         path_bound: None,
         harm_after_s: harm_after.map(|span| span.as_secs_f64()),
+        harm: None,
     }
 }
 
