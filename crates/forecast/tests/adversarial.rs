@@ -136,18 +136,19 @@ proptest! {
         }
         check_sane(&mixture);
     }
+}
 
-    /// Values lie on a lattice, so that scaling and shifting them is exact and what is compared is the
-    /// forecaster, not the rounding of its input.
-    #[test]
-    fn unit_and_zero_do_not_matter(
-        seed in any::<u64>(),
-        exponent in -20_i32..20,
-        shift in -1000_i32..1000,
-    ) {
-        let scale = 2_f64.powi(exponent);
-        let shift = f64::from(shift) * scale;
-        let mut random = Random::new(seed);
+/// Values lie on a lattice, so that scaling and shifting them is exact and what is compared is the
+/// forecaster, not the rounding of its input. No shift ends just above or below zero: that would be another series, one that is
+/// never negative, or never positive. And the series are always the same, as once in some thousand cases an outcome
+/// ties with a threshold but for the digits of single precision, and goes either way.
+#[test]
+fn unit_and_zero_do_not_matter() {
+    for seed in 0..64_u32 {
+        let scale = 2_f64.powi(i32::try_from(seed * 7 % 41).unwrap() - 20);
+        let far = 20.0 + f64::from(seed * 611 % 980);
+        let shift = scale * if seed % 2 == 0 { far } else { -far };
+        let mut random = Random::new(u64::from(seed));
         let (mut plain, mut moved) = (Mixture::new(&grid()), Mixture::new(&grid()));
         for second in 0..150 {
             let at = Timestamp::from_millis(second * 1000);
@@ -159,7 +160,8 @@ proptest! {
         for (a, b) in plain.quantiles.iter().zip(&moved.quantiles) {
             for (a, b) in a.values().iter().zip(b.values()) {
                 // Weights are kept in single precision.
-                prop_assert!((a - (b - shift) / scale).abs() < 1e-3, "{a} {b}");
+                let again = (b - shift) / scale;
+                assert!((a - again).abs() < 1e-3, "{seed}: {a} {again}");
             }
         }
     }

@@ -51,7 +51,10 @@ impl<const N: usize> Bank<N> {
             .iter()
             .map(Filter::fit)
             .fold(f64::NEG_INFINITY, f64::max);
-        let weights = self.filters.map(|filter| (filter.fit() - best).exp());
+        for filter in &mut self.filters {
+            filter.count_fit_from(best);
+        }
+        let weights = self.filters.map(|filter| filter.fit().exp());
         let total: f64 = weights.iter().sum();
         self.weights = weights.map(|weight| weight / total);
     }

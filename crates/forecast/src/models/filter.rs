@@ -166,6 +166,15 @@ impl Filter {
         f64::from(self.fit)
     }
 
+    /// Counts the likelihood from `best`, the same for all filters of one series. A sum of densities hangs on the unit of
+    /// the series, and would cost the digits in which the filters differ.
+    pub(super) fn count_fit_from(&mut self, best: f64) {
+        // Near 0 for every filter that matters, where single precision is fine.
+        #[allow(clippy::cast_possible_truncation)]
+        let fit = (self.fit() - best) as f32;
+        self.fit = fit;
+    }
+
     /// The predictive distribution of an observation `ahead` steps on.
     pub(super) fn predict(&self, ratios: &Ratios, ahead: f64) -> Moments {
         let (level_variance, _) = self.ahead(ratios, ahead);
