@@ -25,11 +25,17 @@ pub fn remembered_for(policy: &Policy) -> Duration {
     (policy.sample_every * u32::from(policy.sustain_n) * SPANS_REMEMBERED).min(KEPT)
 }
 
-/// The properties whose drift is a rollout if other resources have it too: those that breach, or will.
-pub fn drifting(outlooks: &[PropertyOutlook]) -> BTreeSet<PropertyPath> {
+/// The properties whose drift is a rollout if other resources have it too: those that breach, or will, and those
+/// of which a drift has come beyond the floor of the band. How much risk is tolerated says when one is
+/// acted on, not whether many move alike.
+pub fn drifting(policy: &Policy, outlooks: &[PropertyOutlook]) -> BTreeSet<PropertyPath> {
+    let drifts = |o: &PropertyOutlook| {
+        let is_far = o.onset.is_some() && o.deviation.abs() >= policy.band_floor;
+        is_far || o.breach != Breach::None
+    };
     outlooks
         .iter()
-        .filter(|o| o.breach != Breach::None && o.severity >= Severity::Warn)
+        .filter(|o| o.severity >= Severity::Warn && drifts(o))
         .map(|o| o.path.clone())
         .collect()
 }
@@ -96,16 +102,25 @@ mod tests {
     }
 
     #[test]
-    fn only_breaches_that_people_are_told_of_make_a_rollout() {
+    fn what_people_are_told_of_and_drifts_that_went_far_make_a_rollout() {
         let outlooks = [
             found("still", Severity::Critical, Breach::None),
+            PropertyOutlook {
+                onset: Some(Timestamp::from_millis(0)),
+                ..found("far", Severity::Critical, Breach::None)
+            },
+            PropertyOutlook {
+                onset: Some(Timestamp::from_millis(0)),
+                deviation: -0.19,
+                ..found("near", Severity::Critical, Breach::None)
+            },
             found("told", Severity::Warn, Breach::Observed),
             found("critical", Severity::Critical, Breach::Observed),
             found("watched", Severity::Info, Breach::Observed),
         ];
         assert_eq!(
-            drifting(&outlooks),
-            ["critical", "told"].map(Into::into).into()
+            drifting(&Policy::default(), &outlooks),
+            ["critical", "far", "told"].map(Into::into).into()
         );
     }
 

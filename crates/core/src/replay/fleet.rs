@@ -33,13 +33,11 @@ impl<'a> Fleet<'a> {
     /// fleet. `None` where there is no such resource, or for an entry that comes too late.
     pub fn take(&mut self, resource: usize, entry: Entry) -> Option<Step<'_>> {
         let replay = self.replays.get_mut(resource)?;
-        let (name, within) = (
-            replay.setting.resource,
-            remembered_for(replay.setting.policy),
-        );
+        let (name, policy) = (replay.setting.resource, replay.setting.policy);
+        let within = remembered_for(policy);
         let now = entry.at();
         let seen = replay.take_among(entry, &mut |outlooks| {
-            self.drifts.report(name, drifting(outlooks), now);
+            self.drifts.report(name, drifting(policy, outlooks), now);
             self.drifts.elsewhere(name, now, within)
         });
         if seen { replay.step() } else { None }

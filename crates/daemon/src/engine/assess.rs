@@ -51,7 +51,7 @@ impl ResourceTask {
         self.outlooks = Arc::new(outlooks);
         self.world
             .fleet
-            .report(&self.settings, drifting(&self.outlooks), probe.at);
+            .report(&self.settings, drifting(policy, &self.outlooks), probe.at);
         self.spark.push(&self.outlooks);
         self.keep_history(probe).await;
         self.ask_for_refits(); // the store has all that the forecasters were told
