@@ -93,10 +93,10 @@ impl Swings {
         }
     }
 
-    /// The course was put back: what was seen of the present period does not go with what comes.
+    /// The course was put back. What comes has another level perhaps, but the day goes on: were it forgotten, what
+    /// is put back every day would never be known for what the day does.
     pub(crate) fn restart(&mut self) {
         for ring in &mut self.rings {
-            ring.now = None;
             ring.level = None;
         }
     }
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_forgets_the_day_that_goes_on_and_no_other() {
+    fn a_restart_forgets_no_day() {
         let mut known = after(5, nightly);
         let before = between(&known, 0.0, 24.0);
         known.0.restart();
@@ -398,6 +398,26 @@ mod tests {
         }
         known.0.observe(known.1 + STEP * STEPS_A_DAY, 3.0);
         assert_eq!(between(&known, 0.0, 24.0), before);
+    }
+
+    #[test]
+    fn a_day_that_is_cut_short_by_a_restart_every_day_is_known() {
+        let mut swings = Swings::new(STEP);
+        for step in 0..6 * STEPS_A_DAY {
+            let hour = f64::from(step % STEPS_A_DAY) / f64::from(STEPS_A_DAY) * 24.0;
+            // It rises from 02:00 on, and is put back at 04:00.
+            let value = if (2.0..4.0).contains(&hour) {
+                (hour - 2.0) / 4.0
+            } else {
+                0.0
+            };
+            swings.observe(START + STEP * step, value);
+            if hour == 4.0 {
+                swings.restart();
+            }
+        }
+        let upper = between(&(swings, START + STEP * (6 * STEPS_A_DAY)), 0.0, 6.0).upper;
+        assert!((0.4..0.51).contains(&upper), "{upper}");
     }
 
     #[test]
