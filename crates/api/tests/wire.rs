@@ -65,6 +65,7 @@ fn a_property_is_flat_with_units_in_its_names() {
         path: "memory/used".into(),
         value: value(1024.5, "1,024.5"),
         approved: None,
+        limit: Some(2048.0),
         deviation: 0.62,
         band: Band {
             lower: 0.2,
@@ -104,6 +105,7 @@ fn a_property_is_flat_with_units_in_its_names() {
             "path": "memory/used",
             "value": {"kind": "number", "value": 1024.5, "text": "1,024.5"},
             "approved": null,
+            "limit": 2048.0,
             "deviation": 0.62,
             "band": {"lower": 0.2, "upper": 0.8},
             "severity": "critical",

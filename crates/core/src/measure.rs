@@ -129,6 +129,18 @@ impl Measure {
         side.is_finite().then(|| self.value(deviation))
     }
 
+    /// The value at which the deviation comes to `ceiling`, on the side where it is now; on the other where that
+    /// side has no tolerance.
+    pub fn limit(&self, deviation: f64, ceiling: f64) -> f64 {
+        let (near, far) = if deviation < 0.0 {
+            (-ceiling, ceiling)
+        } else {
+            (ceiling, -ceiling)
+        };
+        let has_limit = self.side(near).is_finite();
+        self.value(if has_limit { near } else { far })
+    }
+
     /// How far the value goes from one deviation to another. On a side without a tolerance it counts as approved.
     pub fn difference(&self, before: f64, after: f64) -> f64 {
         self.value(after) - self.value(before)
@@ -199,6 +211,18 @@ mod tests {
                 .all(|deviation| both.tells(*deviation))
         );
         assert_eq!(both.quantity(), Quantity::Percent);
+    }
+
+    #[test]
+    fn the_limit_is_on_the_side_where_it_is_if_that_has_one() {
+        let both = measure(400.0, 100.0, 600.0).unwrap();
+        let at = |deviation| both.limit(deviation, 1.0);
+        assert_eq!((at(-0.1), at(0.0), at(0.2)), (300.0, 1000.0, 1000.0));
+        assert_eq!(both.limit(0.2, 0.5), 700.0);
+        let upper = measure(400.0, f64::INFINITY, 600.0).unwrap();
+        assert_eq!(upper.limit(-0.1, 1.0), 1000.0);
+        let lower = measure(400.0, 100.0, f64::INFINITY).unwrap();
+        assert_eq!(lower.limit(0.0, 1.0), 300.0);
     }
 
     #[test]

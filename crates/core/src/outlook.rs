@@ -70,6 +70,9 @@ pub struct PropertyOutlook {
     pub unit: Option<String>,
     /// The approved value; `None` where it is not in the baseline.
     pub approved: Option<Value>,
+    /// The value at its limit, where it is a measured number: on the side where it is now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<f64>,
     /// The value found; `None` where it vanished.
     pub found: Option<Value>,
     /// The line it stands on.
@@ -139,10 +142,11 @@ impl PropertyOutlook {
             (Some(value), Some(unit)) => format!("{} {unit}", value.brief()),
         };
         let now = format!(
-            "{} is {} (approved {}), {:+.2} of its tolerance{}",
+            "{} is {} (approved {}{}), {:+.2} of its tolerance{}",
             self.path,
             text(&self.found),
             text(&self.approved),
+            self.limit_text(),
             self.deviation,
             self.surprise_text()
         );
@@ -165,6 +169,16 @@ impl PropertyOutlook {
                 self.company_text(confidence),
                 self.harm_text()
             ),
+        }
+    }
+
+    fn limit_text(&self) -> String {
+        let Some(limit) = self.limit.map(|limit| Value::Number(limit).brief()) else {
+            return String::new();
+        };
+        match &self.unit {
+            Some(unit) => format!(", limit {limit} {unit}"),
+            None => format!(", limit {limit}"),
         }
     }
 
@@ -236,6 +250,7 @@ pub(crate) mod tests {
             origin: Origin::Capacity,
             unit: None,
             approved: None,
+            limit: None,
             found: None,
             place: None,
             deviation: 0.2,
@@ -308,6 +323,29 @@ pub(crate) mod tests {
         assert_eq!(outlook.path_bound(), Some(bound));
         let end = format!("{end} (confidence 0.99: heap set in with it)");
         assert!(outlook.sentence().ends_with(&end), "{}", outlook.sentence());
+    }
+
+    #[test]
+    fn a_measured_number_is_told_with_its_limit() {
+        let outlook = PropertyOutlook {
+            limit: Some(1024.0),
+            unit: Some("MiB".into()),
+            deviation: 0.66,
+            ..outlook(&[0], Breach::None)
+        };
+        let start =
+            "pool is 440 MiB (approved 400 MiB, limit 1,024 MiB), +0.66 of its tolerance, band";
+        assert!(
+            outlook.sentence().starts_with(start),
+            "{}",
+            outlook.sentence()
+        );
+        let bare = PropertyOutlook {
+            unit: None,
+            ..outlook
+        };
+        let start = "pool is 440 (approved 400, limit 1,024), +0.66";
+        assert!(bare.sentence().starts_with(start), "{}", bare.sentence());
     }
 
     #[test]

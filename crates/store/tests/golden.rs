@@ -286,6 +286,7 @@ fn event() {
         origin: Origin::Configuration,
         unit: Some("s".into()),
         approved: Some(Value::Number(65.0)),
+        limit: None,
         found: Some(Value::Number(70.5)),
         place: None,
         deviation: 0.55,

@@ -99,6 +99,9 @@ pub struct ForecastView {
     pub value: Option<WireValue>,
     /// The approved value.
     pub approved: Option<WireValue>,
+    /// The value at its limit, in its unit, on the side where it is; `None` for what is no measured number.
+    #[serde(default)]
+    pub limit: Option<f64>,
     /// The deviation then.
     pub deviation: f64,
     /// The last deviations up to the origin, oldest first.

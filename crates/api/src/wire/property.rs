@@ -208,6 +208,9 @@ pub struct Property {
     pub value: Option<WireValue>,
     /// The approved value; `None` where it is not in the baseline.
     pub approved: Option<WireValue>,
+    /// The value at its limit, in its unit, on the side where it is; `None` for what is no measured number.
+    #[serde(default)]
+    pub limit: Option<f64>,
     /// The signed distance from the approved value, in tolerances.
     pub deviation: f64,
     /// How far the deviation may go.

@@ -9,7 +9,7 @@ use super::status::breach_paint;
 use crate::args::ExplainArgs;
 use crate::error::CliError;
 use crate::render::text::{
-    band, breach_harm, breach_when, date_time, deviation, expected, from_now, value,
+    band, breach_harm, breach_when, date_time, deviation, expected, from_now, limit, value,
 };
 use crate::render::{Fan, FanError, Page, Paint, Painted, Style, guard_lines, run_lines};
 use crate::session::Session;
@@ -94,9 +94,10 @@ fn seen(page: &mut Page, outlook: &Outlook, decided_at: Timestamp) {
     let unit = property.unit.as_deref();
     page.heading(&format!("Seen: {}", property.path));
     page.item(format!(
-        "{} where {} is approved ({}, {}{})",
+        "{} where {} is approved{} ({}, {}{})",
         value(property.value.as_ref(), unit),
         value(property.approved.as_ref(), unit),
+        limit(property.limit, unit),
         property.severity,
         property.origin,
         property

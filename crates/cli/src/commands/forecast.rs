@@ -9,8 +9,8 @@ use super::status::breach_paint;
 use crate::args::ForecastArgs;
 use crate::error::CliError;
 use crate::render::text::{
-    band, breach_harm, breach_when, change, date_time, deviation, from_now, parse_time, percent,
-    percent_at_least, percent_at_most, span, value,
+    band, breach_harm, breach_when, change, date_time, deviation, from_now, limit, parse_time,
+    percent, percent_at_least, percent_at_most, span, value,
 };
 use crate::render::{Column, Fan, FanError, Page, Paint, Painted, Style, Table};
 use crate::session::Session;
@@ -81,9 +81,10 @@ fn page(
     page.line(Painted::new(Paint::Bold, title).then(
         Paint::Plain,
         format!(
-            "  {} now, {} approved, deviation {}, band {}",
+            "  {} now, {} approved{}, deviation {}, band {}",
             value(view.value.as_ref(), unit),
             value(view.approved.as_ref(), unit),
+            limit(view.limit, unit),
             deviation(view.deviation),
             band(view.band)
         ),
@@ -229,6 +230,7 @@ mod tests {
             origin: "2026-11-24T23:14:00Z".into(),
             value: number(812.0, "812"),
             approved: number(400.0, "400"),
+            limit: Some(1024.0),
             deviation: 0.1,
             recent: vec![
                 Point {
@@ -295,7 +297,7 @@ mod tests {
         let now = parse_time("2026-11-24T23:14:05Z").unwrap();
         let text = page(&view(), Depth::Explained, now, Style::PLAIN).unwrap();
         for line in [
-            "web memory/used  812 MiB now, 400 MiB approved, deviation +0.10, band -0.20..+0.80",
+            "web memory/used  812 MiB now, 400 MiB approved, limit 1,024 MiB, deviation +0.10, band -0.20..+0.80",
             "  leaves its band in 14 min, within 20 min with probability at least 97 %, to reach its limit in 31 min",
             "  15 min   +0.90  +0.89..+0.91  +0.88..+0.92  +0.86..+0.94         >99 %",
             "  the drift set in 23 min ago (2026-11-24 22:51:05Z): a step of +412 MiB",

@@ -192,6 +192,7 @@ pub(super) mod tests {
             path: path.into(),
             value: number(812.0, "812"),
             approved: number(400.0, "400"),
+            limit: Some(1024.0),
             deviation,
             band: Band {
                 lower: 0.2,

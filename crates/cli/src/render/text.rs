@@ -244,6 +244,13 @@ pub fn number(value: f64, unit: Option<&str>) -> String {
     unit.map_or(number.clone(), |unit| clean(&format!("{number} {unit}")))
 }
 
+/// `, limit 1,024 MiB`; the empty text where there is none.
+pub fn limit(limit: Option<f64>, unit: Option<&str>) -> String {
+    limit.map_or(String::new(), |limit| {
+        format!(", limit {}", number(limit, unit))
+    })
+}
+
 /// `1 thing`, `2 things`.
 pub fn count(n: u64, thing: &str) -> String {
     format!("{n} {thing}{}", if n == 1 { "" } else { "s" })

@@ -297,6 +297,8 @@ impl One<'_> {
             origin,
             unit,
             approved: approved_value.cloned(),
+            limit: (seen.measured.as_ref())
+                .map(|measured| measured.measure.limit(deviation, self.policy.band_ceiling)),
             found: found_value.cloned(),
             place: any.and_then(|p| p.place.clone()),
             deviation,

@@ -188,6 +188,7 @@ pub(crate) fn outlook(path: &str, breach: Breach) -> PropertyOutlook {
         origin: Origin::Configuration,
         unit: None,
         approved: Some(Value::Number(400.0)),
+        limit: None,
         found: Some(Value::Number(520.0)),
         place: None,
         deviation: 0.2,

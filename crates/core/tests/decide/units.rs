@@ -134,7 +134,9 @@ fn done(decision: &Decision) -> Vec<Json> {
 }
 
 /// What is, or names, a value.
-const VALUES: [&str; 5] = ["approved", "found", "greatest", "least", "sentence"];
+const VALUES: [&str; 6] = [
+    "approved", "found", "greatest", "least", "limit", "sentence",
+];
 
 /// Takes those out.
 fn without_values(told: &mut Json) {

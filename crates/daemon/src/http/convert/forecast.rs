@@ -63,6 +63,7 @@ pub(in crate::http) fn view(
         origin: read_at.to_string(),
         value: outlook.found.as_ref().map(property::value),
         approved: outlook.approved.as_ref().map(property::value),
+        limit: outlook.limit,
         deviation: outlook.deviation,
         recent: recent.iter().map(property::point).collect(),
         step_s: policy.sample_every.as_secs_f64(),

@@ -130,6 +130,7 @@ pub(in crate::http) fn property(outlook: &PropertyOutlook) -> wire::Property {
         path: outlook.path.to_string(),
         value: outlook.found.as_ref().map(value),
         approved: outlook.approved.as_ref().map(value),
+        limit: outlook.limit,
         deviation: outlook.deviation,
         band: band(outlook.band),
         severity: words::severity(outlook.severity),
@@ -180,6 +181,7 @@ fn found_property(snapshot: &Snapshot, path: &PropertyPath, found: &Observed) ->
         path: path.to_string(),
         value: Some(value(&found.value)),
         approved: approved.map(|approved| value(&approved.value)),
+        limit: None,
         deviation: 0.0,
         band: wire::Band {
             lower: policy.band_ceiling,
