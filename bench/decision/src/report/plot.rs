@@ -39,7 +39,7 @@ pub(super) fn recall(report: &Report) -> String {
         ours.push(place(row.all.false_per_year, row.all.recall));
     }
     plot.points(0, &ours, 5.0);
-    plot.legend(0, "Evenkeel, five tolerances and the default");
+    plot.legend(0, "Evenkeel, at six tolerances");
     for (row, colour) in report.rows.iter().filter(|row| !row.is_evenkeel()).zip(1..) {
         let front = row
             .front
