@@ -130,15 +130,6 @@ pub(in crate::http) async fn judge(
             .with_remedy("name a decision: `evenkeel events --kind decision` lists them")
             .into());
     };
-    let snapshot = resource.handle.snapshot.borrow().clone();
-    if !snapshot
-        .outlooks
-        .iter()
-        .any(|outlook| outlook.path == *path)
-    {
-        let what = format!("{path} is not watched any longer: it has no band");
-        return Err(bad_request("event", what).into());
-    }
     let command = Command::Judge {
         event: id,
         path: path.clone(),
