@@ -222,6 +222,11 @@ impl Reason {
         }
     }
 
+    /// Whether a key is that of something watched.
+    pub(crate) fn is_watched_key(key: &str) -> bool {
+        key.starts_with("watched ")
+    }
+
     /// Whether people are told, and how urgently.
     pub fn alert(&self) -> Option<Severity> {
         match self {

@@ -83,14 +83,7 @@ fn assessed(
     let kept = kept(outlooks);
 
     let Some(trigger) = trigger else {
-        let reason = match worth_saying {
-            Some(outlook) if is_sustained(policy, state.watched, outlook) => Reason::Watched {
-                path: outlook.path.clone(),
-                sentence: watched(policy, outlook),
-            },
-            Some(_) | None => Reason::Quiet,
-        };
-        return conclude(state, reason, kept, Vec::new(), Vec::new());
+        return untriggered(policy, state, worth_saying, kept);
     };
 
     let path = trigger.path.clone();
@@ -153,6 +146,38 @@ fn assessed(
     };
     actions.push(Action::Start(plan));
     conclude(state, reason, kept, checks, actions)
+}
+
+/// Nothing is to be acted on. What people are told of begins when it is sustained, and is over when none of the
+/// last evaluations saw it: else it would come and go with every wink of the forecast.
+fn untriggered(
+    policy: &Policy,
+    state: State,
+    worth_saying: Option<&PropertyOutlook>,
+    kept: Vec<PropertyOutlook>,
+) -> Decision {
+    let goes_on = state.alerted.as_deref().is_some_and(Reason::is_watched_key)
+        && state.watched.count(policy.sustain_n) > 0;
+    match worth_saying {
+        Some(outlook) if goes_on || is_sustained(policy, state.watched, outlook) => {
+            let reason = Reason::Watched {
+                path: outlook.path.clone(),
+                sentence: watched(policy, outlook),
+            };
+            conclude(state, reason, kept, Vec::new(), Vec::new())
+        }
+        None if goes_on => quiet_for_a_moment(state, kept),
+        Some(_) | None => conclude(state, Reason::Quiet, kept, Vec::new(), Vec::new()),
+    }
+}
+
+/// Nothing is seen just now, which ends nothing that lasts.
+fn quiet_for_a_moment(state: State, kept: Vec<PropertyOutlook>) -> Decision {
+    let lasting = state.alerted.clone();
+    let mut decision = conclude(state, Reason::Quiet, kept, Vec::new(), Vec::new());
+    decision.state.alerted = lasting;
+    decision.notable = false;
+    decision
 }
 
 /// The critical property that most urgently asks for a failover: observed beyond its ceiling, or
@@ -219,12 +244,7 @@ fn probe_lost(
 ) -> Decision {
     let lost_for = now - since;
     if lost_for < policy.probe_lost_after {
-        // A moment without a view is no news: what lasted before it is not over.
-        let lasting = state.alerted.clone();
-        let mut decision = conclude(state, Reason::Quiet, vec![], vec![], vec![]);
-        decision.state.alerted = lasting;
-        decision.notable = false;
-        return decision;
+        return quiet_for_a_moment(state, Vec::new());
     }
     let reason = Reason::Unknown {
         why: why.to_owned(),

@@ -85,6 +85,29 @@ fn who_serves_now_is_told_anew() {
 }
 
 #[test]
+fn what_is_told_of_is_over_when_none_of_the_last_evaluations_saw_it() {
+    let seen = Case::failing_over().with(|c| c.outlooks[0].severity = Severity::Warn);
+    let told = seen.assess();
+    let mut case = seen.after(&told, SECOND);
+    let quiet = |case: &Case| {
+        let case = case.clone().with(|c| c.outlooks[0].breach = Breach::None);
+        case.assess()
+    };
+    for _ in 0..4 {
+        let decision = quiet(&case);
+        assert!(!decision.notable && decision.actions.is_empty());
+        case = case.after(&decision, SECOND);
+        // Seen again, if only once of five: it goes on.
+        let again = case.assess();
+        assert!(matches!(again.explanation.reason, Reason::Watched { .. }));
+        assert!(!again.notable);
+    }
+    let over = quiet(&case);
+    assert_eq!(over.explanation.reason, Reason::Quiet);
+    assert!(over.notable, "the end is recorded");
+}
+
+#[test]
 fn what_is_only_told_of_is_told_when_it_is_sustained() {
     let mut case = Case::failing_over().with(|c| {
         c.outlooks[0].severity = Severity::Warn;
