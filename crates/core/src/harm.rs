@@ -30,9 +30,9 @@
 //! peak falls as an exponential does, the least that is known of a tail of finite mean; its scale is the scatter of
 //! the peaks, with where excursions start as if seen once.
 //!
-//! Invariants: `goes_on` is 1 without a past, at most `1 / 3` for what came no further than former ones, and from
-//! there rises to 1 with each bit that this one goes further. So what turned back again and again is no alarm the
-//! next time, but cannot hide what goes on. An excursion that was ended by us (a failover, a revert, a new
+//! Invariants: `goes_on` is 1 without a past and 1 at the limit. For what came no further than former ones it falls
+//! with each that did; beyond them it rises with each bit that this one goes further. So what turned back again and
+//! again is no alarm the next time, but cannot hide what goes on. An excursion that was ended by us (a failover, a revert, a new
 //! baseline) teaches nothing: nobody knows how it would have ended.
 
 use serde::{Deserialize, Serialize};
@@ -100,6 +100,15 @@ impl Excursions {
     }
 }
 
+/// What the past says, in brackets with a space before; the empty text where it says nothing.
+pub fn turned_back_text(times: u32) -> String {
+    match times {
+        0 => String::new(),
+        1 => " (once it came as far and turned back)".to_owned(),
+        n => format!(" ({n} times it came as far and turned back)"),
+    }
+}
+
 fn start(policy: &Policy) -> f64 {
     STARTS_AT * policy.band_floor
 }
@@ -161,11 +170,7 @@ impl Side {
 impl Harm {
     /// In a few words.
     pub fn text(&self) -> String {
-        let before = match self.turned_back {
-            0 => String::new(),
-            1 => " (once it came as far and turned back)".to_owned(),
-            n => format!(" ({n} times it came as far and turned back)"),
-        };
+        let before = turned_back_text(self.turned_back);
         format!("harm with probability {:.2}{before}", self.probability)
     }
 }

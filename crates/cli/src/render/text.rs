@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use evenkeel_api::wire::{self, Band, Breach, WireValue};
+use evenkeel_core::harm::turned_back_text;
 use evenkeel_core::property::number_text;
 use evenkeel_core::surprise::Surprise;
 use evenkeel_core::{Brief, Timestamp};
@@ -199,11 +200,7 @@ pub fn breach_harm(breach: &Breach) -> String {
     let Some(harm) = breach.harm else {
         return after;
     };
-    let before = match harm.turned_back {
-        0 => String::new(),
-        1 => " (once it came as far and turned back)".to_owned(),
-        n => format!(" ({n} times it came as far and turned back)"),
-    };
+    let before = turned_back_text(harm.turned_back);
     let percent = percent(harm.probability);
     format!("{after}; harm within the horizon: {percent}{before}")
 }
@@ -351,6 +348,30 @@ mod tests {
             0.99,
             bound(840.0, 0.968),
             "within 14 min with probability at least 96 % (confidence 99 %)",
+        );
+    }
+
+    #[test]
+    fn harm_is_told_with_what_came_of_it_before() {
+        let told = |harm_after_s, harm: Option<(f64, u32)>| {
+            breach_harm(&Breach {
+                harm_after_s,
+                harm: harm.map(|(probability, turned_back)| wire::Harm {
+                    probability,
+                    turned_back,
+                }),
+                ..Breach::NONE
+            })
+        };
+        assert_eq!(told(None, None), "");
+        assert_eq!(told(Some(1860.0), None), ", to reach its limit in 31 min");
+        assert_eq!(
+            told(Some(1860.0), Some((0.714, 0))),
+            ", to reach its limit in 31 min; harm within the horizon: 71 %"
+        );
+        assert_eq!(
+            told(None, Some((0.2, 3))),
+            "; harm within the horizon: 20 % (3 times it came as far and turned back)"
         );
     }
 
