@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use evenkeel_core::decide::{Command, Input};
+use evenkeel_core::decide::{Command, Decision, Input};
 use evenkeel_core::fleet::remembered_for;
 use evenkeel_core::outlook::Breach;
 use evenkeel_core::policy::{Mode, When};
@@ -68,6 +68,33 @@ fn what_came_back_is_said_again_and_its_end_is_recorded() {
         let again = lasting.assess();
         assert!(alerts(&again).is_empty());
         lasting = lasting.after(&again, rest / 3);
+    }
+}
+
+#[test]
+fn the_end_of_an_episode_moves_on_when_half_of_it_is_over() {
+    let case = advised();
+    let rest = remembered_for(&case.policy);
+    let first = case.assess();
+    let ends = |decision: &Decision| decision.state.told.values().copied().collect::<Vec<_>>();
+    assert_eq!(ends(&first), [NOON + rest]);
+    for (later, end) in [
+        (rest / 4, NOON + rest),
+        (rest / 2, NOON + rest),
+        (rest / 2 + SECOND, NOON + rest / 2 + SECOND + rest),
+    ] {
+        let again = case.after(&first, later).assess();
+        assert_eq!(ends(&again), [end], "{later:?}");
+    }
+}
+
+#[test]
+fn what_passes_or_is_told_to_nobody_has_no_episode() {
+    let fails_over = Case::failing_over().assess();
+    assert_eq!(alerts(&fails_over), [Severity::Critical]);
+    let unsure = Case::failing_over().with(|c| c.state.sustain = Default::default());
+    for decision in [fails_over, unsure.assess()] {
+        assert!(decision.state.told.is_empty(), "{:?}", decision.state.told);
     }
 }
 
