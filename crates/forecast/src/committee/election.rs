@@ -224,7 +224,7 @@ impl<'a> Election<'a> {
         for value in &self.history[self.cut..] {
             let known = Some(*value).filter(|v| v.is_finite());
             member.update(known, &past);
-            past.push(known.unwrap_or(past.newest()));
+            past.take(known);
         }
         member
     }
@@ -304,9 +304,6 @@ impl<'a> Election<'a> {
         let mut path = Vec::new();
         let mut said = vec![Moments::default(); self.anchors.len()];
         let mut sums = vec![(0.0, 0_usize); self.anchors.len()];
-        // A gap takes the value before it, as in the past that was handed over.
-        let told = self.history[..self.cut].iter().rev();
-        let mut last = told.copied().find(|v| v.is_finite()).unwrap_or_default();
         for origin in self.cut..self.history.len() {
             if (origin - self.cut).is_multiple_of(stride) {
                 member.predict(&past, &self.anchors, &mut path, &mut said);
@@ -317,12 +314,9 @@ impl<'a> Election<'a> {
                     }
                 }
             }
-            let value = self.history[origin];
-            member.update(Some(value).filter(|v| v.is_finite()), &past);
-            if value.is_finite() {
-                last = value;
-            }
-            past.push(last);
+            let known = Some(self.history[origin]).filter(|v| v.is_finite());
+            member.update(known, &past);
+            past.take(known);
         }
         sums.into_iter()
             .map(|(sum, count)| {

@@ -20,7 +20,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::sparse_ar::{Past, Scale, Shape, SparseAr, solve, transformed};
+use super::sparse_ar::{Past, Shape, SparseAr, solve, transformed};
 use super::{Moments, VARIANCE_FLOOR};
 
 /// The memory, in observations per coefficient: fewer would follow the noise.
@@ -75,11 +75,8 @@ impl AdaptiveAr {
         let model = SparseAr::fit(history, shape, reach)?;
         let z = transformed(history, shape.scale)?;
         let (centre, spread) = moments(&z)?;
-        let total: f64 = model.coefficients.iter().sum();
-        let constant = (model.intercept - centre * (1.0 - total)) / spread;
-        let mut fitted = model.coefficients.clone();
-        fitted.push(constant);
-        let width = fitted.len();
+        let fitted = model.coefficients.clone();
+        let width = fitted.len() + 1;
         let mut adaptive = Self {
             variance: model.variance / (spread * spread),
             model,
@@ -90,6 +87,7 @@ impl AdaptiveAr {
             departures: vec![0.0; width],
             waiting: 0,
         };
+        adaptive.fitted.push(adaptive.constant());
         for t in adaptive.model.memory()..z.len() {
             let row = adaptive.row(|lag| z[t - lag]);
             adaptive.learn(adaptive.standard(z[t]), &row);
@@ -114,11 +112,7 @@ impl AdaptiveAr {
         let Some(value) = observed.filter(|_| recent.len() == self.memory()) else {
             return;
         };
-        let least = self.model.least();
-        let z = |value: f64| match self.model.scale {
-            Scale::Linear => value,
-            Scale::Logarithmic => value.max(least).ln(),
-        };
+        let z = self.model.on_scale();
         let row = self.row(|lag| z(past.value(recent[recent.len() - lag])));
         self.learn(self.standard(z(value)), &row);
         self.waiting += 1;
@@ -247,6 +241,7 @@ fn moments(z: &[f64]) -> Option<(f64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::sparse_ar::Scale;
     use crate::testing::Random;
     use proptest::prelude::*;
 
@@ -265,7 +260,7 @@ mod tests {
         for value in rest {
             let observed = Some(*value).filter(|v| v.is_finite());
             model.update(observed, &past);
-            past.push(observed.unwrap_or(past.newest()));
+            past.take(observed);
         }
         Some((model, past))
     }

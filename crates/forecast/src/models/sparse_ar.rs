@@ -121,19 +121,26 @@ impl Past {
 
     /// Takes the next value.
     pub fn push(&mut self, value: f64) {
+        let kept = ((value - self.zero) / self.unit).clamp(-KEPT_LIMIT, KEPT_LIMIT);
+        // Rounding to single precision is meant.
+        #[allow(clippy::cast_possible_truncation)]
+        self.remember(kept as f32);
+    }
+
+    /// Takes the next value; a gap takes the one before it.
+    pub(crate) fn take(&mut self, observed: Option<f64>) {
+        match observed {
+            Some(value) => self.push(value),
+            None => self.remember(self.values.last().copied().unwrap_or_default()),
+        }
+    }
+
+    fn remember(&mut self, kept: f32) {
         if self.values.len() >= 2 * self.keep.max(1) {
             let surplus = self.values.len() - self.keep.max(1) + 1;
             self.values.drain(..surplus);
         }
-        let kept = ((value - self.zero) / self.unit).clamp(-KEPT_LIMIT, KEPT_LIMIT);
-        // Rounding to single precision is meant.
-        #[allow(clippy::cast_possible_truncation)]
-        self.values.push(kept as f32);
-    }
-
-    /// The newest value; zero's if there is none.
-    pub(crate) fn newest(&self) -> f64 {
-        self.value(self.values.last().copied().unwrap_or_default())
+        self.values.push(kept);
     }
 
     /// Whether it may be what [`Past::new`] and [`Past::push`] make: all of it is numbers.
@@ -285,11 +292,8 @@ impl SparseAr {
     fn recall(&self, past: &Past, reach: usize, path: &mut Vec<f64>) -> (f64, f64) {
         let memory = self.memory();
         let recent = past.last(memory);
-        let least = self.least();
-        let scaled = |value: f32| match self.scale {
-            Scale::Linear => past.value(value),
-            Scale::Logarithmic => past.value(value).max(least).ln(),
-        };
+        let on_scale = self.on_scale();
+        let scaled = |value: f32| on_scale(past.value(value));
         path.clear();
         path.resize(memory, 0.5 * (self.range.0 + self.range.1));
         let before = memory - recent.len();
@@ -306,9 +310,15 @@ impl SparseAr {
         self.bounds(scaled(low), scaled(high))
     }
 
-    /// What is less than this counts as this where logarithms are taken.
-    pub(super) fn least(&self) -> f64 {
-        self.range.0.exp() * 1e-3
+    /// A value of the series on the scale of the recursion. Where logarithms are taken, what is far below the
+    /// history counts as little.
+    pub(super) fn on_scale(&self) -> impl Fn(f64) -> f64 + use<> {
+        let scale = self.scale;
+        let least = self.range.0.exp() * 1e-3;
+        move |value| match scale {
+            Scale::Linear => value,
+            Scale::Logarithmic => value.max(least).ln(),
+        }
     }
 
     /// Takes other coefficients, unless shocks would grow without bound by them.
