@@ -11,8 +11,8 @@
 //! ```
 //!
 //! `goes_on` comes from the property's own past. An *excursion* begins when the level (the forecast's median for
-//! the next step, so that noise is none) passes a quarter of the
-//! band's floor, and is over when the level has lost half of its peak.
+//! the next step, so that noise is none, less what its season explains) passes a quarter of the band's floor, and is
+//! over when the level has lost half of its peak.
 //! With `n` former excursions, none of which came to the limit, and `m` of them as far as this one has come (its
 //! peak `y`), it is either still as it always was or no longer so:
 //!
@@ -26,14 +26,13 @@
 //!
 //! `(m + 1) / (n + 2)` is the rule of succession (Laplace 1774): what never happened in `n` trials happens in the next
 //! with probability `1 / (n + 2)`. That something changes its nature is held for half as probable as that it sets a
-//! record. `w` is Bayes' rule. The tail beyond the greatest
-//! peak falls as an exponential does, the least that is known of a tail of finite mean; its scale is the scatter of
-//! the peaks, with where excursions start as if seen once.
+//! record. `w` is Bayes' rule. The tail beyond the greatest peak falls as an exponential does, the least that is known
+//! of a tail of finite mean; its scale is the scatter of the peaks, with where excursions start as if seen once.
 //!
 //! Invariants: `goes_on` is 1 without a past and 1 at the limit. For what came no further than former ones it falls
 //! with each that did; beyond them it rises with each bit that this one goes further. So what turned back again and
-//! again is no alarm the next time, but cannot hide what goes on. An excursion that was ended by us (a failover, a revert, a new
-//! baseline) teaches nothing: nobody knows how it would have ended.
+//! again is no alarm the next time, but cannot hide what goes on. An excursion that was ended by us (a failover, a
+//! revert, a new baseline) teaches nothing: nobody knows how it would have ended.
 
 use serde::{Deserialize, Serialize};
 
@@ -167,14 +166,6 @@ impl Side {
     }
 }
 
-impl Harm {
-    /// In a few words.
-    pub fn text(&self) -> String {
-        let before = turned_back_text(self.turned_back);
-        format!("harm with probability {:.2}{before}", self.probability)
-    }
-}
-
 /// How probable it is that the deviation comes to its limit within the horizon.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Harm {
@@ -182,6 +173,14 @@ pub struct Harm {
     pub probability: f64,
     /// How often a drift came as far as this one and turned back by itself.
     pub turned_back: u32,
+}
+
+impl Harm {
+    /// In a few words.
+    pub fn text(&self) -> String {
+        let before = turned_back_text(self.turned_back);
+        format!("harm with probability {:.2}{before}", self.probability)
+    }
 }
 
 #[cfg(test)]

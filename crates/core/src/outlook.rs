@@ -136,10 +136,9 @@ impl PropertyOutlook {
 
     /// The outlook in one sentence: value, share of the tolerance, prediction.
     pub fn sentence(&self) -> String {
-        let text = |value: &Option<Value>| match (value, self.unit.as_deref()) {
-            (None, _) => "absent".to_owned(),
-            (Some(value), None) => value.brief(),
-            (Some(value), Some(unit)) => format!("{} {unit}", value.brief()),
+        let text = |value: &Option<Value>| match value {
+            None => "absent".to_owned(),
+            Some(value) => self.in_unit(value),
         };
         let now = format!(
             "{} is {} (approved {}{}), {:+.2} of its tolerance{}",
@@ -173,12 +172,14 @@ impl PropertyOutlook {
     }
 
     fn limit_text(&self) -> String {
-        let Some(limit) = self.limit.map(|limit| Value::Number(limit).brief()) else {
-            return String::new();
-        };
+        let limit = self.limit.map(|limit| self.in_unit(&Value::Number(limit)));
+        limit.map_or(String::new(), |limit| format!(", limit {limit}"))
+    }
+
+    fn in_unit(&self, value: &Value) -> String {
         match &self.unit {
-            Some(unit) => format!(", limit {limit} {unit}"),
-            None => format!(", limit {limit}"),
+            Some(unit) => format!("{} {unit}", value.brief()),
+            None => value.brief(),
         }
     }
 

@@ -48,6 +48,23 @@ pub enum When {
     LatestSafe,
 }
 
+impl When {
+    /// `early` or `latest-safe`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Early => "early",
+            Self::LatestSafe => "latest-safe",
+        }
+    }
+
+    /// The one that is called so.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Early, Self::LatestSafe]
+            .into_iter()
+            .find(|when| when.as_str() == name)
+    }
+}
+
 /// What a predicted breach is acted on for. What is not acted on is alerted on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -57,6 +74,23 @@ pub enum ActOn {
     Harm,
     /// It leaves its band, wherever it goes from there.
     Band,
+}
+
+impl ActOn {
+    /// `harm` or `band`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Harm => "harm",
+            Self::Band => "band",
+        }
+    }
+
+    /// The one that is called so.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Harm, Self::Band]
+            .into_iter()
+            .find(|act_on| act_on.as_str() == name)
+    }
 }
 
 /// A number in [0, 1]: how much risk the user tolerates. 0 acts on the least sign, 1 waits longest.

@@ -11,7 +11,6 @@
 use std::time::Duration;
 
 use evenkeel_core::band::Band;
-use evenkeel_core::decide::Action;
 use evenkeel_core::outlook::Breach;
 use evenkeel_core::policy::{ActOn, Mode, Policy, PropertyRule, RiskTolerance, Tolerance};
 use evenkeel_core::property::Severity;
@@ -107,8 +106,7 @@ impl Watched {
                 days,
                 band: step.outlooks[0].band,
                 breach: step.outlooks[0].breach,
-                alerts: (step.decision.actions.iter())
-                    .any(|action| matches!(action, Action::Alert { .. })),
+                alerts: step.decision.alerts(),
             });
             if enough(reason) {
                 break;

@@ -187,19 +187,11 @@ fn parse_sustain(text: &str) -> Result<Sustained, String> {
 }
 
 fn parse_act_on(text: &str) -> Result<ActOn, String> {
-    match text {
-        "harm" => Ok(ActOn::Harm),
-        "band" => Ok(ActOn::Band),
-        _ => Err("write `harm` or `band`".to_owned()),
-    }
+    ActOn::named(text).ok_or_else(|| "write `harm` or `band`".to_owned())
 }
 
 fn parse_when(text: &str) -> Result<When, String> {
-    match text {
-        "early" => Ok(When::Early),
-        "latest-safe" => Ok(When::LatestSafe),
-        _ => Err("write `early` or `latest-safe`".to_owned()),
-    }
+    When::named(text).ok_or_else(|| "write `early` or `latest-safe`".to_owned())
 }
 
 #[cfg(test)]

@@ -4,37 +4,28 @@
 //! of the first. The episode is over when the cause was absent for as long as shared fate remembers a drift, or when
 //! other clients, another instance or another baseline make it another matter.
 
-use super::terms::{Action, Decision};
 use crate::fleet::remembered_for;
 use crate::policy::Policy;
-use crate::reason::Course;
-use crate::state::State;
+use crate::reason::{Course, Reason};
+use crate::state::{State, Sustain};
 use crate::time::Timestamp;
 
-/// Takes back the alert of a cause whose episode goes on, and begins the episode of one that is new.
-pub(super) fn once(policy: &Policy, mut decision: Decision, now: Timestamp) -> Decision {
-    let reason = &decision.explanation.reason;
+/// Begins the episode of a cause that is alerted on, or lets it go on.
+pub(super) fn follow(policy: &Policy, state: &mut State, reason: &Reason, now: Timestamp) {
     if reason.course() != Course::Lasting || reason.alert().is_none() {
-        return decision;
+        return;
     }
     let rest = remembered_for(policy);
-    match decision.state.told.get_mut(&reason.key()) {
-        None => {
-            decision.state.told.insert(reason.key(), now + rest);
-        }
-        Some(until) => {
-            // Not at every evaluation: each change of the state is written to disk.
-            if *until - now < rest / 2 {
-                *until = now + rest;
-            }
-            let is_alert = |action: &Action| matches!(action, Action::Alert { .. });
-            decision.actions.retain(|action| !is_alert(action));
-        }
+    let until = state.told.entry(reason.key()).or_insert(now + rest);
+    // Not at every evaluation: each change of the state is written to disk.
+    if *until - now < rest / 2 {
+        *until = now + rest;
     }
-    decision
 }
 
-/// What was said before is another matter from here on.
+/// What was seen and said before is another matter from here on.
 pub(super) fn end_all(state: &mut State) {
+    state.sustain = Sustain::default();
+    state.watched = Sustain::default();
     state.told.clear();
 }

@@ -43,12 +43,12 @@ pub fn decide(policy: &Policy, state: &State, input: &Input<'_>, now: Timestamp)
         Input::Assessed { outlooks, facts } => {
             let lasting = state.alerted.clone();
             let decision = assessed(policy, state, outlooks, facts, now);
-            let decision = episodes::once(policy, decision, now);
+            let decision = followed(policy, decision, now);
             surprises::say(policy, lasting, outlooks, decision, now)
         }
         Input::ProbeLost { since, why } => {
             let decision = probe_lost(policy, state, *since, why, now);
-            episodes::once(policy, decision, now)
+            followed(policy, decision, now)
         }
         Input::BaselineTaken { moved } => baseline_taken(state, moved),
         Input::Seeded => seeded(state),
@@ -63,6 +63,13 @@ pub fn decide(policy: &Policy, state: &State, input: &Input<'_>, now: Timestamp)
             commanded(policy, state, command, by, facts, now)
         }
     }
+}
+
+/// With the episode of what it was decided for.
+fn followed(policy: &Policy, mut decision: Decision, now: Timestamp) -> Decision {
+    let reason = &decision.explanation.reason;
+    episodes::follow(policy, &mut decision.state, reason, now);
+    decision
 }
 
 /// The checks of the request, in order of priority: nothing to see; seen but not sustained; held
@@ -256,8 +263,6 @@ fn baseline_taken(mut state: State, moved: &BTreeSet<PropertyPath>) -> Decision 
     if let Phase::Settling { .. } = state.phase {
         state.phase = Phase::Seeding;
     }
-    state.sustain = Sustain::default();
-    state.watched = Sustain::default();
     episodes::end_all(&mut state);
     conclude(
         state,
@@ -301,7 +306,7 @@ fn kept(outlooks: &[PropertyOutlook]) -> Vec<PropertyOutlook> {
         .collect()
 }
 
-/// Adds the alert that goes with the reason, once for as long as the reason lasts.
+/// Adds the alert that goes with the reason, once for as long as the reason lasts and its episode goes on.
 fn conclude(
     mut state: State,
     reason: Reason,
@@ -312,7 +317,8 @@ fn conclude(
     let acts = !actions.is_empty();
     let key = reason.key();
     let is_new = state.alerted.as_deref() != Some(key.as_str());
-    if let (true, Some(severity)) = (is_new, reason.alert()) {
+    let is_told = state.told.contains_key(&key);
+    if let (true, false, Some(severity)) = (is_new, is_told, reason.alert()) {
         actions.push(Action::Alert {
             severity,
             sentence: reason.sentence(),

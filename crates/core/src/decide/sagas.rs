@@ -7,7 +7,7 @@ use crate::generation::{Choice, Verdict, choose};
 use crate::ids::Instance;
 use crate::policy::Policy;
 use crate::reason::Reason;
-use crate::state::{Phase, State, Sustain};
+use crate::state::{Phase, State};
 use crate::time::Timestamp;
 
 pub(super) fn run_ended(
@@ -24,8 +24,6 @@ pub(super) fn run_ended(
         };
         return conclude(state, reason, Vec::new(), Vec::new(), Vec::new());
     }
-    state.sustain = Sustain::default();
-    state.watched = Sustain::default();
     episodes::end_all(&mut state);
     state.serving = serving;
     let why = why.unwrap_or("no failure was recorded").to_owned();

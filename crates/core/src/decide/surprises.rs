@@ -86,6 +86,6 @@ fn begin_or_go_on<'a>(
 
 /// The property that the decision alerts for, in a sentence that tells of its surprise too.
 fn told_of(decision: &Decision) -> Option<&PropertyPath> {
-    let is_told = (decision.actions.iter()).any(|action| matches!(action, Action::Alert { .. }));
-    decision.explanation.reason.path().filter(|_| is_told)
+    let reason = &decision.explanation.reason;
+    reason.path().filter(|_| decision.alerts())
 }

@@ -205,6 +205,11 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// Whether people are told of it.
+    pub fn alerts(&self) -> bool {
+        (self.actions.iter()).any(|action| matches!(action, Action::Alert { .. }))
+    }
+
     /// The plan that it starts, if it starts one: never more, for a run that ends may start its
     /// reinstatement and no more.
     pub fn plan(&self) -> Option<&Plan> {

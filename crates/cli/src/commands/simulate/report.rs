@@ -1,8 +1,7 @@
 //! What is said of a replay: one JSON document for programs, a page for people.
 
 use evenkeel_core::Timestamp;
-use evenkeel_core::decide::Action;
-use evenkeel_core::policy::{ActOn, Policy, When};
+use evenkeel_core::policy::Policy;
 use evenkeel_core::reason::Reason;
 use evenkeel_core::replay::Decided;
 use serde::Serialize;
@@ -84,14 +83,8 @@ impl Settings {
     pub(super) fn of(policy: &Policy, risk_tolerance: Option<f64>) -> Self {
         Self {
             mode: policy.mode.as_str(),
-            when: match policy.when {
-                When::Early => "early",
-                When::LatestSafe => "latest-safe",
-            },
-            act_on: match policy.act_on {
-                ActOn::Harm => "harm",
-                ActOn::Band => "band",
-            },
+            when: policy.when.as_str(),
+            act_on: policy.act_on.as_str(),
             risk_tolerance,
             min_confidence: policy.min_confidence.get(),
             sustain: [policy.sustain_k, policy.sustain_n],
@@ -119,8 +112,7 @@ pub(super) fn told(subjects: &[Subject], ran: &Ran) -> Vec<Told> {
                 reason: kind,
                 property,
                 guard,
-                alerts: (decided.decision.actions.iter())
-                    .any(|action| matches!(action, Action::Alert { .. })),
+                alerts: decided.decision.alerts(),
                 sentence: reason.sentence(),
             }
         })

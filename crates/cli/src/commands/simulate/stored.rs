@@ -89,16 +89,10 @@ fn policy(view: &PolicyView) -> Result<Policy, CliError> {
     let span = |seconds: f64| Duration::try_from_secs_f64(seconds).map_err(|error| wrong(&error));
     Ok(Policy {
         mode: Mode::Act,
-        when: match view.when.as_str() {
-            "early" => When::Early,
-            "latest-safe" => When::LatestSafe,
-            other => return Err(wrong(&format!("`when` is `{other}`"))),
-        },
-        act_on: match view.act_on.as_str() {
-            "harm" => ActOn::Harm,
-            "band" => ActOn::Band,
-            other => return Err(wrong(&format!("`act_on` is `{other}`"))),
-        },
+        when: When::named(&view.when)
+            .ok_or_else(|| wrong(&format!("`when` is `{}`", view.when)))?,
+        act_on: ActOn::named(&view.act_on)
+            .ok_or_else(|| wrong(&format!("`act_on` is `{}`", view.act_on)))?,
         warm_up: Some(span(view.warm_up_s)?),
         risk_tolerance: RiskTolerance::new(view.risk_tolerance).map_err(|error| wrong(&error))?,
         min_confidence: Probability::new(view.min_confidence).map_err(|error| wrong(&error))?,

@@ -224,8 +224,8 @@ fn next_occurrence(window: &RecurringWindow, now: Timestamp) -> Option<(Timestam
 
 pub(in crate::http) fn policy(policy: &Policy) -> wire::PolicyView {
     wire::PolicyView {
-        when: words::when(policy.when).to_owned(),
-        act_on: words::act_on(policy.act_on).to_owned(),
+        when: policy.when.as_str().to_owned(),
+        act_on: policy.act_on.as_str().to_owned(),
         warm_up_s: policy.warm_up().as_secs_f64(),
         risk_tolerance: policy.risk_tolerance.get(),
         min_confidence: policy.min_confidence.get(),

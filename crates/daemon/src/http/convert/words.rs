@@ -5,7 +5,7 @@ use evenkeel_core::Instance;
 use evenkeel_core::failover::{Outcome, PlanKind};
 use evenkeel_core::generation::Verdict;
 use evenkeel_core::guard::GuardCheck;
-use evenkeel_core::policy::{ActOn, Mode, When};
+use evenkeel_core::policy::Mode;
 use evenkeel_core::property::{Origin, Severity};
 use evenkeel_core::reason::Reason;
 use evenkeel_core::record::EventKind;
@@ -39,20 +39,6 @@ pub(in crate::http) fn mode(mode: Mode) -> wire::Mode {
         Mode::Observe => wire::Mode::Observe,
         Mode::Advise => wire::Mode::Advise,
         Mode::Act => wire::Mode::Act,
-    }
-}
-
-pub(in crate::http) fn act_on(act_on: ActOn) -> &'static str {
-    match act_on {
-        ActOn::Harm => "harm",
-        ActOn::Band => "band",
-    }
-}
-
-pub(in crate::http) fn when(when: When) -> &'static str {
-    match when {
-        When::Early => "early",
-        When::LatestSafe => "latest-safe",
     }
 }
 
